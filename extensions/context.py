@@ -1,0 +1,123 @@
+"""The Copier side of the questions: the gate, and what Jinja sees.
+
+Copier's own `validator:` is not enough: it is not asked for choices and booleans in a prompt, drops
+a stored answer without a word on update, and ends in a traceback with `--data-file`. So what is
+given beforehand (by `--data`, a data file, stored answers, a user's settings) is checked before the
+first question, and the whole of the answers once before anything is rendered. Both raise Copier's
+`UserMessageError`: the message, exit code 1, and nothing written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+from copier.errors import UserMessageError
+from copier_template_extensions import ContextHook
+
+
+def _sibling(stem: str) -> ModuleType:
+    """Load a file beside this one under a name of its own.
+
+    An update runs the old and the new version of the template in one process; a plain import would
+    give the one the other's module.
+    """
+    path = Path(__file__).with_name(f"{stem}.py")
+    name = f"_{stem}_{hashlib.sha256(str(path.parent).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec
+    assert spec.loader
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_deployment = _sibling("deployment")
+
+
+class DeploymentContext(ContextHook):
+    """One for each run of Copier over the template; an update makes three."""
+
+    _stored: Mapping[str, Any]
+    _given_is_checked = False
+    _rendered: Mapping[str, Any] | None = None
+
+    def hook(self, context: dict[str, Any]) -> None:
+        """Add `problem` and `ruled_out` for copier.yml; `deployment`, `questions` for templates.
+
+        Copier calls this for each string and file that it renders, in every phase.
+        """
+        if not context["_copier_conf"]["answers_file"]:
+            return  # Copier is working out the path of the answers file itself
+        self._check_what_is_given(context["_copier_conf"])
+        context["problem"] = _deployment.field_problem
+        context["ruled_out"] = lambda name, choice: self._ruled_out(context, name, choice)
+        if context["_copier_phase"] == "render":
+            context.update(self._render_names(context))
+
+    def _check_what_is_given(self, conf: Mapping[str, Any]) -> None:
+        if self._given_is_checked:
+            return
+        self._stored = _stored_answers(conf)
+        defaults = {**conf["settings"].defaults, **conf["user_defaults"], **self._stored}
+        given = {name: defaults[name] for name in _deployment.QUESTIONS if name in defaults}
+        given |= {name: value for name, value in conf["data"].items() if not name.startswith("_")}
+        if conf["defaults"]:
+            _refuse(_deployment.problems(given))
+        else:  # what is answered in the prompt may still make it fit together
+            _refuse(_deployment.problems_alone(given))
+        self._given_is_checked = True
+
+    def _render_names(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self._rendered is None:
+            answers = {name: context[name] for name in _deployment.QUESTIONS if name in context}
+            step = self._release_step(answers["release"])
+            _refuse(_deployment.problems(answers) + ([step] if step else []))
+            deployment = _deployment.Deployment(**answers)
+            self._rendered = {
+                **deployment.model_dump(),
+                "deployment": deployment,
+                "questions": _questions(),
+            }
+        return self._rendered
+
+    def _release_step(self, wanted: str) -> str:
+        deployed = self._stored.get("release", wanted)
+        return str(_deployment.release_step(deployed, wanted))
+
+    def _ruled_out(self, context: Mapping[str, Any], name: str, choice: str) -> str:
+        """Say why a choice is disabled in the prompt, or nothing.
+
+        A choice given as data is left to the gate, for Copier ends in a traceback there.
+        """
+        if name in context["_copier_conf"]["data"]:
+            return ""
+        if name == "release":
+            return self._release_step(choice)
+        before = {key: context[key] for key in _deployment.QUESTIONS if key in context}
+        found = _deployment.problems({**before, name: choice})
+        return "; ".join(text for text in found if text.startswith(f"{name}:"))
+
+
+def _questions() -> Mapping[str, str]:
+    """Each question of copier.yml in its first sentence, without the teaching that follows."""
+    asked = yaml.safe_load(Path(__file__).parent.parent.joinpath("copier.yml").read_text())
+    return {name: asked[name]["help"].partition("?")[0] + "?" for name in _deployment.QUESTIONS}
+
+
+def _stored_answers(conf: Mapping[str, Any]) -> Mapping[str, Any]:
+    path = Path(conf["dst_path"], conf["answers_file"])
+    stored = yaml.safe_load(path.read_bytes()) if path.is_file() else None
+    return stored if isinstance(stored, dict) else {}
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        raise UserMessageError(f"These answers cannot be used, and nothing was written:{lines}")

@@ -1,0 +1,536 @@
+"""What each answer may be, what goes together, and what follows from it.
+
+`Deployment` knows nothing of Copier: `context.py` hands it the answers, templates print its
+properties. A field is a question of `copier.yml`, with the same name and the same default.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, PrivateAttr, TypeAdapter, ValidationError
+
+RELEASES: dict[str, dict[str, Any]] = {
+    path.stem: yaml.safe_load(path.read_text())
+    for path in sorted(Path(__file__).parent.parent.glob("releases/*.yml"))
+}
+"""The facts of each OpenStack release that the questions offer, oldest first."""
+
+MOST_REPLICAS = 2**31 - 1
+"""Kubernetes counts replicas in an int32."""
+
+
+def shown(value: object) -> str:
+    """Quote an answer for a message: control characters and look-alikes visible, never long."""
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:45]}... ({len(str(value))} characters)"
+
+
+def plain_text(value: object) -> str:
+    """Refuse what Copier would silently cast to text, and what no file can hold on one line."""
+    if not isinstance(value, str):
+        raise ValueError(f"is {shown(value)}, not text; write it in quotes")
+    if any(unicodedata.category(character)[0] in "CZ" and character != " " for character in value):
+        raise ValueError(
+            f"is {shown(value)}, with a line break, a control or an invisible character; "
+            "leave that out"
+        )
+    return value
+
+
+def fits(
+    pattern: str, wanted: str, longest: int, *, optional: bool = False
+) -> Callable[[object], str]:
+    """Make the rule of a text answer; `wanted` says what to answer instead."""
+
+    def check(value: object) -> str:
+        text = plain_text(value)
+        if optional and not text:
+            return text
+        if not re.fullmatch(pattern, text, re.ASCII) or len(text) > longest:
+            unless = ", or nothing" if optional else ""
+            raise ValueError(f"is {shown(text)}; answer {wanted}{unless}")
+        return text
+
+    return check
+
+
+def whole_number(lowest: int, highest: int, unit: str) -> Callable[[object], int]:
+    """Make the rule of a number; digits as text are what `--data` on a command line gives."""
+
+    def check(value: object) -> int:
+        if isinstance(value, str) and re.fullmatch("[0-9]{1,10}", value):
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+            raise ValueError(
+                f"is {shown(value)}; answer a whole number of {unit} from {lowest} to {highest}"
+            )
+        return value
+
+    return check
+
+
+def yes_or_no(value: object) -> bool:
+    """Refuse what Copier would silently cast to true, such as 'maybe'."""
+    words = {"true": True, "yes": True, "y": True, "false": False, "no": False, "n": False}
+    answer = words.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(answer, bool):
+        raise ValueError(f"is {shown(value)}; answer true or false")
+    return answer
+
+
+def known_release(value: object) -> str:
+    """Refuse a release that `releases/` does not describe."""
+    offered = ", ".join(RELEASES)
+    if not isinstance(value, str):
+        raise ValueError(f'is {shown(value)}, not text; write it in quotes, such as "{value}"')
+    if value not in RELEASES:
+        raise ValueError(f"is {shown(value)}, which is not offered; answer one of {offered}")
+    return value
+
+
+def http_url(value: object) -> str:
+    """Refuse a Keystone URL that is not http or https with a host, and anything but a path."""
+    text = plain_text(value)
+    wanted = "answer one such as https://keystone.example.com:5000/v3"
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname, url.port
+    except ValueError as error:
+        raise ValueError(f"is {shown(text)}, not a URL ({error}); {wanted}") from None
+    if url.scheme not in ("http", "https") or not host or port == 0:
+        raise ValueError(f"is {shown(text)}, not a http or https URL with a host; {wanted}")
+    if url.username is not None or not re.fullmatch(r"[A-Za-z0-9:/._~\[\]-]{1,253}", text):
+        raise ValueError(
+            f"is {shown(text)}; leave out passwords, queries and special characters; {wanted}"
+        )
+    if not is_host(host):
+        raise ValueError(f"is {shown(text)}, whose host is no host name or address; {wanted}")
+    return text
+
+
+def is_host(name: str) -> bool:
+    """Tell whether this is a host name (RFC 1123) or an IP address, IPv6 without brackets."""
+    try:
+        ip_address(name)
+    except ValueError:
+        return len(name) <= 253 and bool(re.fullmatch(HOST_NAME, name, re.ASCII | re.IGNORECASE))
+    return True
+
+
+def host_name(value: object) -> str:
+    """Refuse what an Ingress or an HTTPRoute would: addresses, upper case, wildcards."""
+    text = fits(HOST_NAME, "a host name such as placement.example.com", 253)(value)
+    if re.fullmatch(r"[0-9.]+", text):
+        raise ValueError(f"is {shown(text)}, an address; answer a host name that resolves to it")
+    return text
+
+
+def host_ports(value: object) -> str:
+    """Refuse anything but host:port, comma-separated, or nothing."""
+    text = plain_text(value)
+    for server in text.split(",") if text else []:
+        found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", server, re.ASCII)
+        if not found or not is_host(found[1].strip("[]")) or not 0 < int(found[2]) < 65536:
+            raise ValueError(
+                f"has {shown(server)}; answer host:port, several with commas and no spaces, "
+                "such as memcached-0.memcached:11211,memcached-1.memcached:11211, or nothing"
+            )
+    return text
+
+
+LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+HOST_NAME = rf"{LABEL}(\.{LABEL})*"
+REFERENCE = (
+    r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?/)?"  # registry
+    r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
+)
+TAG = r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+
+_name = "lower-case letters, digits and '-', such as"
+ProjectName = Annotated[
+    str,
+    BeforeValidator(
+        fits(
+            r"[a-z]([a-z0-9-]*[a-z0-9])?",
+            f"{_name} placement-lab, starting with a letter and at most 40 long, "
+            "for it names Kubernetes objects",
+            40,
+        )
+    ),
+]
+ImageRepository = Annotated[
+    str,
+    BeforeValidator(
+        fits(
+            REFERENCE,
+            "an image name without tag or digest, such as registry.example.com/cloud/placement",
+            200,
+        )
+    ),
+]
+BaseImage = Annotated[
+    str,
+    BeforeValidator(
+        fits(REFERENCE + TAG, "a Debian image, such as docker.io/library/debian:trixie-slim", 400)
+    ),
+]
+_object = f"the name of a Kubernetes object, {_name} placement-tls"
+ObjectName = Annotated[str, BeforeValidator(fits(HOST_NAME, _object, 253))]
+OptionalObjectName = Annotated[str, BeforeValidator(fits(HOST_NAME, _object, 253, optional=True))]
+Namespace = Annotated[
+    str, BeforeValidator(fits(LABEL, f"a namespace, {_name} gateways", 63, optional=True))
+]
+KeystoneName = Annotated[
+    str,
+    BeforeValidator(
+        fits(
+            r"[A-Za-z0-9]([A-Za-z0-9 ._@+-]*[A-Za-z0-9._@+-])?",
+            "Keystone's name of it, at most 64 letters, digits, spaces and . _ @ + -, "
+            "such as service",
+            64,
+        )
+    ),
+]
+Release = Annotated[str, BeforeValidator(known_release)]
+HttpUrl = Annotated[str, BeforeValidator(http_url)]
+HostName = Annotated[str, BeforeValidator(host_name)]
+HostPorts = Annotated[str, BeforeValidator(host_ports)]
+YesOrNo = Annotated[bool, BeforeValidator(yes_or_no)]
+Replicas = Annotated[int, BeforeValidator(whole_number(0, MOST_REPLICAS, "replicas"))]
+PositiveReplicas = Annotated[int, BeforeValidator(whole_number(1, MOST_REPLICAS, "replicas"))]
+Percent = Annotated[int, BeforeValidator(whole_number(10, 95, "percent of the CPU request"))]
+
+
+class Deployment(BaseModel, extra="forbid"):
+    """A Placement as the answers describe it, and all that templates need to know of it."""
+
+    project_name: ProjectName = "placement"
+    release: Release = "2026.2"
+    image_repository: ImageRepository = "localhost/placement"
+    image_pull_secret: OptionalObjectName = ""
+    base_image: BaseImage = "docker.io/library/debian:trixie-slim"
+    database: Literal["sqlite", "postgresql", "mysql"] = "sqlite"
+    database_secret: ObjectName = "placement-database"
+    auth_strategy: Literal["noauth2", "keystone"] = "noauth2"
+    keystone_auth_url: HttpUrl = "http://keystone.openstack.svc:5000/v3"
+    keystone_public_url: HttpUrl = "http://keystone.openstack.svc:5000"
+    keystone_auth_type: Literal["password", "v3applicationcredential"] = "password"
+    keystone_secret: ObjectName = "placement-keystone"
+    keystone_project_name: KeystoneName = "service"
+    keystone_project_domain_name: KeystoneName = "Default"
+    keystone_user_domain_name: KeystoneName = "Default"
+    keystone_region: KeystoneName = "RegionOne"
+    keystone_interface: Literal["internal", "public", "admin"] = "internal"
+    keystone_memcached_servers: HostPorts = ""
+    keystone_ca_secret: OptionalObjectName = ""
+    scaling: Literal["fixed", "autoscale"] = "fixed"
+    replicas: Replicas = 1
+    autoscale_min: PositiveReplicas = 2
+    autoscale_max: PositiveReplicas = 10
+    autoscale_cpu_percent: Percent = 50
+    allow_noauth2_exposure: YesOrNo = False
+    exposure: Literal["none", "ingress", "gateway"] = "none"
+    host: HostName = "placement.local"
+    ingress_class: OptionalObjectName = ""
+    gateway_name: ObjectName = "gateway"
+    gateway_namespace: Namespace = ""
+    tls_secret: OptionalObjectName = ""
+    network_policy: YesOrNo = False
+    ci: Literal["github", "gitlab", "none"] = "github"
+
+    _contradictions: list[str] = PrivateAttr(default_factory=list)
+
+    def model_post_init(self, _: object) -> None:
+        """Give an answer to a question that is not asked its default: it has no effect.
+
+        What such an answer contradicts is found first, by `contradictions`.
+        """
+        self._contradictions = list(contradictions(self))
+        for name in QUESTIONS:
+            if not self.is_asked(name):
+                setattr(self, name, type(self).model_fields[name].default)
+
+    # What a person answered, in words that templates branch on.
+
+    @property
+    def autoscaled(self) -> bool:
+        """A HorizontalPodAutoscaler owns the number of replicas."""
+        return self.scaling == "autoscale"
+
+    @property
+    def exposed(self) -> bool:
+        """Placement is reachable from outside the cluster, at `host`."""
+        return self.exposure != "none"
+
+    @property
+    def keystone(self) -> bool:
+        """Keystone decides who may ask."""
+        return self.auth_strategy == "keystone"
+
+    @property
+    def sqlite(self) -> bool:
+        """The database is a file beside the one process that serves."""
+        return self.database == "sqlite"
+
+    # What follows from it.
+
+    @property
+    def placement_version(self) -> str:
+        """The version of openstack-placement that the release brings (source: releases/)."""
+        return str(RELEASES[self.release]["placement"])
+
+    @property
+    def image(self) -> str:
+        """The image that `make build` makes: one for each release, never `latest`."""
+        return f"{self.image_repository}:{self.release}"
+
+    @property
+    def first_replicas(self) -> int:
+        """How many pods the chart starts with."""
+        return self.autoscale_min if self.autoscaled else self.replicas
+
+    @property
+    def processes(self) -> int:
+        """Processes of each container; SQLite fails with "database is locked" from two on.
+
+        Source: measured, 28 to 290 errors in 4 s of writes for every shape but one process with
+        one thread, none for that (docs/explanation.md).
+        """
+        return 1 if self.sqlite else 2
+
+    @property
+    def threads(self) -> int:
+        """Threads of each process; four hide the round trips to a remote database, ten cost."""
+        return 1 if self.sqlite else 4
+
+    @property
+    def database_title(self) -> str:
+        """The database as its makers write it."""
+        return {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MySQL or MariaDB"}[
+            self.database
+        ]
+
+    @property
+    def scale_title(self) -> str:
+        """How many replicas, in words."""
+        if self.sqlite:
+            return "one process"
+        if self.autoscaled:
+            return f"{self.autoscale_min} to {self.autoscale_max} replicas"
+        return "1 replica" if self.replicas == 1 else f"{self.replicas} replicas"
+
+    @property
+    def scheme(self) -> str:
+        """How clients speak to `host`; the Gateway's listener decides for itself."""
+        return "https" if self.tls_secret else "http"
+
+    @property
+    def connection_example(self) -> str:
+        """A database URL with the driver that the image has."""
+        driver = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}[self.database]
+        return f"{driver}://placement:PASSWORD@db.example.com/placement"
+
+    def is_asked(self, name: str) -> bool:
+        """Tell whether this question is put to a person who answered the others like this."""
+        asked = ASKED_WHEN.get(name)
+        return asked is None or asked(self)
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """The answers to the questions that were asked, as one writes them after `--data`."""
+        asked = (name for name in QUESTIONS if self.is_asked(name))
+        texts = {name: getattr(self, name) for name in asked}
+        return {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in texts.items()
+        }
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """The environment of the container that follows from the answers; no secret is in it.
+
+        Values are literal; a `$` cannot occur in any of them.
+        """
+        settings: dict[str, str] = {"OS_API__AUTH_STRATEGY": self.auth_strategy}
+        if self.keystone:
+            for option, value in self._keystone_authtoken().items():
+                settings[f"OS_KEYSTONE_AUTHTOKEN__{option.upper()}"] = value
+        return settings
+
+    def _keystone_authtoken(self) -> dict[str, str]:
+        """The options of [keystone_authtoken] that are no secret.
+
+        Service tokens are required because keystonemiddleware does so only from 13.0.0 on
+        (its release note), and 2026.1 has 12.0.0.
+        """
+        options: dict[str, str] = {
+            "auth_type": self.keystone_auth_type,
+            "auth_url": self.keystone_auth_url,
+            "www_authenticate_uri": self.keystone_public_url,
+            "region_name": self.keystone_region,
+            "interface": self.keystone_interface,
+            "service_type": "placement",
+            "service_token_roles_required": "True",
+        }
+        if self.keystone_auth_type == "password":
+            options["project_name"] = self.keystone_project_name
+            options["project_domain_name"] = self.keystone_project_domain_name
+            options["user_domain_name"] = self.keystone_user_domain_name
+        if self.keystone_memcached_servers:
+            options["memcached_servers"] = self.keystone_memcached_servers
+            options["memcache_security_strategy"] = "ENCRYPT"
+        if self.keystone_ca_secret:
+            options["cafile"] = self.keystone_ca_file
+        return options
+
+    @property
+    def keystone_ca_file(self) -> str:
+        """Where the container finds the certificate that Keystone's is checked against."""
+        return "/etc/placement/keystone-ca/ca.crt"
+
+    @cached_property
+    def secrets(self) -> dict[str, tuple[str, str]]:
+        """Each variable of the container that is a secret: the Secret that holds it, its key."""
+        secrets = {}
+        if not self.sqlite:
+            secrets["OS_PLACEMENT_DATABASE__CONNECTION"] = (self.database_secret, "connection")
+        if self.keystone:
+            for option, key in self._keystone_secret_keys().items():
+                variable = f"OS_KEYSTONE_AUTHTOKEN__{option.upper()}"
+                secrets[variable] = (self.keystone_secret, key)
+        return secrets
+
+    def _keystone_secret_keys(self) -> dict[str, str]:
+        """The options of [keystone_authtoken] that a Secret holds, and its keys."""
+        keys = (
+            {"username": "username", "password": "password"}
+            if self.keystone_auth_type == "password"
+            else {"application_credential_id": "id", "application_credential_secret": "secret"}
+        )
+        if self.keystone_memcached_servers:
+            keys["memcache_secret_key"] = "memcache_secret_key"
+        return keys
+
+
+QUESTIONS = tuple(Deployment.model_fields)
+
+ASKED_WHEN: dict[str, Callable[[Deployment], bool]] = {
+    "database_secret": lambda it: not it.sqlite,
+    "keystone_auth_url": lambda it: it.keystone,
+    "keystone_public_url": lambda it: it.keystone,
+    "keystone_auth_type": lambda it: it.keystone,
+    "keystone_secret": lambda it: it.keystone,
+    "keystone_project_name": lambda it: it.keystone and it.keystone_auth_type == "password",
+    "keystone_project_domain_name": lambda it: it.keystone and it.keystone_auth_type == "password",
+    "keystone_user_domain_name": lambda it: it.keystone and it.keystone_auth_type == "password",
+    "keystone_region": lambda it: it.keystone,
+    "keystone_interface": lambda it: it.keystone,
+    "keystone_memcached_servers": lambda it: it.keystone,
+    "keystone_ca_secret": lambda it: it.keystone,
+    "scaling": lambda it: not it.sqlite,
+    "replicas": lambda it: not it.sqlite and not it.autoscaled,
+    "autoscale_min": lambda it: it.autoscaled,
+    "autoscale_max": lambda it: it.autoscaled,
+    "autoscale_cpu_percent": lambda it: it.autoscaled,
+    "allow_noauth2_exposure": lambda it: not it.keystone,
+    "host": lambda it: it.exposed,
+    "ingress_class": lambda it: it.exposure == "ingress",
+    "gateway_name": lambda it: it.exposure == "gateway",
+    "gateway_namespace": lambda it: it.exposure == "gateway",
+    "tls_secret": lambda it: it.exposure == "ingress",
+}
+"""When a question is asked, in reading order; the others always are. copier.yml says the same."""
+
+
+def contradictions(it: Deployment) -> Iterator[str]:
+    """Say what does not go together, and the way out."""
+    if it.sqlite and it.autoscaled:
+        yield (
+            "scaling: sqlite is one file for one process and cannot be autoscaled; "
+            "answer database postgresql or mysql, or scaling fixed"
+        )
+    if it.sqlite and it.replicas != 1:
+        yield (
+            f"replicas: sqlite is one file for one process, not for {it.replicas} replicas; "
+            "answer replicas 1, or database postgresql or mysql"
+        )
+    if it.exposed and not it.keystone and not it.allow_noauth2_exposure:
+        yield (
+            f"exposure: with noauth2 everyone who reaches the {it.exposure} is admin; "
+            "answer auth_strategy keystone, or exposure none, "
+            "or allow_noauth2_exposure true if this is a lab"
+        )
+    if it.autoscaled and it.autoscale_min > it.autoscale_max:
+        yield (
+            f"autoscale_min: is {it.autoscale_min}, above autoscale_max {it.autoscale_max}; "
+            "answer a smaller minimum or a greater maximum"
+        )
+
+
+def release_step(deployed: str, wanted: str) -> str:
+    """Say why a deployment cannot go from one release to another, or nothing if it can.
+
+    OpenStack upgrades from a release to the next one, or from a SLURP release to the next SLURP
+    release (https://governance.openstack.org/tc/resolutions/20220210-release-cadence-adjustment.html);
+    no database schema goes back.
+    """
+    names = list(RELEASES)
+    position = names.index(deployed)
+    following = names[position + 1 : position + 2]
+    if RELEASES[deployed]["slurp"]:
+        following += [name for name in names[position + 2 :] if RELEASES[name]["slurp"]][:1]
+    if wanted in (deployed, *following):
+        return ""
+    instead = f"answer {' or '.join((deployed, *following))}"
+    if wanted in names[:position]:
+        return f"release: {wanted} is older than {deployed}, and no database goes back; {instead}"
+    return (
+        f"release: from {deployed} there is no single step to {wanted}; {instead}, and go on there"
+    )
+
+
+def field_problem(name: str, value: object) -> str:
+    """Say what is wrong with one answer by itself, or nothing."""
+    field = Deployment.model_fields[name]
+    try:
+        TypeAdapter[Any](Annotated[field.annotation, field]).validate_python(value)  # type: ignore[arg-type]
+    except ValidationError as error:
+        return _message(error.errors()[0])
+    return ""
+
+
+def problems_alone(answers: Mapping[str, object]) -> list[str]:
+    """Say what is wrong with each of these answers by itself."""
+    return [
+        f"{name}: {problem}"
+        for name, value in answers.items()
+        if (problem := field_problem(name, value) if name in QUESTIONS else _unknown(name))
+    ]
+
+
+def problems(answers: Mapping[str, object]) -> list[str]:
+    """Say all that is wrong with these answers, each by itself and then together."""
+    return problems_alone(answers) or Deployment.model_validate(dict(answers))._contradictions
+
+
+def _unknown(name: str) -> str:
+    close = get_close_matches(name, QUESTIONS, 1) or get_close_matches(name.lower(), QUESTIONS, 1)
+    hint = f"did you mean {close[0]}?" if close else "the questions are in copier.yml"
+    return f"no such question; {hint}"
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    if error["type"] == "literal_error":
+        offered = error["ctx"]["expected"].replace("'", "")
+        return f"is {shown(error['input'])}, which is not a choice; answer {offered}"
+    return str(error["ctx"]["error"])

@@ -1,0 +1,79 @@
+"""What all tiers share: a committed copy of the template, and rendered repositories."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from copier import run_copy
+
+ROOT = Path(__file__).parent.parent
+VALID = sorted((ROOT / "tests/answers/valid").glob("*.yml"))
+
+Answers = Mapping[str, Any]
+Render = Callable[[Answers], Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the developer's own Copier defaults out of what is rendered here."""
+    with pytest.MonkeyPatch.context() as patch:
+        settings = tmp_path_factory.mktemp("settings") / "settings.yml"
+        settings.write_text("{}\n", encoding="utf-8")
+        patch.setenv("COPIER_SETTINGS_PATH", str(settings))
+        yield
+
+
+@pytest.fixture(scope="session")
+def copier_template_paths() -> list[str]:
+    """Tell pytest-copier what belongs to the template."""
+    return ["copier.yml", "extensions", "releases", "template"]
+
+
+@pytest.fixture(scope="session")
+def render(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """Render the template with these answers, the same ones only once; do not write into it."""
+    rendered: dict[str, Path] = {}
+
+    def render(answers: Answers) -> Path:
+        key = json.dumps(answers, sort_keys=True)
+        if key not in rendered:
+            rendered[key] = tmp_path_factory.mktemp("rendered") / "repo"
+            run_copy(
+                str(copier_template),
+                rendered[key],
+                data=dict(answers),
+                defaults=True,
+                unsafe=True,
+                quiet=True,
+            )
+        return rendered[key]
+
+    return render
+
+
+def load(path: Path) -> Any:
+    """Read a YAML file."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def git(repository: Path, *arguments: str) -> str:
+    """Run git there, as somebody with a name."""
+    command = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.com", *arguments]
+    done = subprocess.run(
+        command, cwd=repository, env=os.environ, text=True, capture_output=True, check=True
+    )
+    return done.stdout
+
+
+def commit_all(repository: Path) -> None:
+    """Make a git repository of a rendered one, or commit what changed in it."""
+    git(repository, "init", "--quiet")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--allow-empty", "--message", "test")

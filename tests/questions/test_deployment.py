@@ -1,0 +1,240 @@
+"""The rules and the derived values by themselves, without Copier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from extensions.deployment import (
+    ASKED_WHEN,
+    QUESTIONS,
+    RELEASES,
+    Deployment,
+    field_problem,
+    problems,
+    release_step,
+)
+
+TEXT_QUESTIONS = [
+    name
+    for name, field in Deployment.model_fields.items()
+    if field.annotation is str and name != "release"
+]
+
+HOSTILE = [
+    'a"b',
+    "a'b",
+    "a\nb",
+    "a\r\nb",
+    "a\tb",
+    "a\x00b",
+    "a\x1b[31mb",
+    "a\u2028b",
+    "a\u200bb",
+    "a\u202eb",
+    "a\u00a0b",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "{# comment #}",
+    "{{ .Values.image }}",
+    "$(reboot)",
+    "${HOME}",
+    "$HOME",
+    "`reboot`",
+    "a;b",
+    "a&&b",
+    "a|b",
+    "a>b",
+    "a\\b",
+    "# comment",
+    "a #b",
+    "a: b",
+    "%s",
+    "100%",
+    "*alias",
+    "&anchor",
+    "!!python/object:os.system",
+    "!tag",
+    "[a]",
+    "{a: b}",
+    "- a",
+    "? a",
+    "<script>",
+    "../../etc/passwd",
+    "pl\u0430cement",
+    "\uff50lacement",
+    "placement\u0301",
+    "a" * 10_000,
+    " a",
+    "a ",
+]
+
+
+@pytest.mark.parametrize("name", TEXT_QUESTIONS)
+def test_hostile_text_is_refused_by_every_text_question(name: str) -> None:
+    """No character that means something to YAML, a shell, Jinja, Go, make or Docker passes."""
+    assert [answer for answer in HOSTILE if not field_problem(name, answer)] == []
+
+
+@pytest.mark.parametrize("name", TEXT_QUESTIONS)
+def test_a_refusal_is_one_short_line_of_plain_ascii(name: str) -> None:
+    """Not even a refusal repeats what could do harm on a terminal or fill it."""
+    for answer in HOSTILE:
+        said = field_problem(name, answer)
+        assert said.isascii()
+        assert said.isprintable()
+        assert len(said) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("project_name", "a"),
+        ("project_name", "a" * 40),
+        ("image_repository", "localhost:5000/a/b_c/d--e"),
+        ("image_repository", "placement"),
+        ("base_image", "debian"),
+        ("base_image", f"registry:5000/debian:13@sha256:{'0' * 64}"),
+        ("keystone_auth_url", "http://[::1]:5000/v3"),
+        ("keystone_auth_url", "https://Keystone.Example.com/identity/v3/"),
+        ("keystone_memcached_servers", "10.0.0.1:11211,[::1]:11211,memcached:1"),
+        ("host", "a.b-c.example"),
+        ("network_policy", "Yes"),
+        ("network_policy", "false"),
+        ("replicas", "0"),
+        ("replicas", 0),
+        ("keystone_project_name", "A project, no: a name".replace(",", "").replace(":", "")),
+    ],
+)
+def test_what_is_unusual_but_right_is_accepted(name: str, answer: object) -> None:
+    """The limits themselves are inside."""
+    assert field_problem(name, answer) == ""
+
+
+@pytest.mark.parametrize(
+    ("deployed", "wanted", "allowed"),
+    [
+        ("2025.1", "2025.1", True),
+        ("2025.1", "2025.2", True),
+        ("2025.1", "2026.1", True),  # from a SLURP release to the next one
+        ("2025.1", "2026.2", False),
+        ("2025.2", "2026.1", True),
+        ("2025.2", "2026.2", False),  # 2025.2 is no SLURP release
+        ("2025.2", "2025.1", False),
+        ("2026.1", "2026.2", True),
+        ("2026.2", "2026.1", False),
+        ("2026.2", "2025.1", False),
+    ],
+)
+def test_release_steps(deployed: str, wanted: str, allowed: bool) -> None:
+    """What OpenStack supports, and no way back."""
+    said = release_step(deployed, wanted)
+    assert (said == "") == allowed
+    if not allowed:
+        assert said.startswith("release: ")
+        assert f"answer {deployed}" in said
+
+
+def test_an_answer_to_a_question_that_is_not_asked_has_no_effect() -> None:
+    """It is as if the question had been left alone."""
+    answers: dict[str, Any] = {
+        "keystone_region": "elsewhere",
+        "database_secret": "other",
+        "host": "example.com",
+        "tls_secret": "certificate",
+    }
+    assert Deployment(**answers) == Deployment()
+
+
+def test_every_conditional_question_is_asked_of_somebody() -> None:
+    """Also: a condition is on the list under a name that exists."""
+    somebody = [
+        Deployment(database="mysql", auth_strategy="keystone", exposure="ingress"),
+        Deployment(database="mysql", scaling="autoscale"),
+        Deployment(auth_strategy="keystone", exposure="gateway"),
+    ]
+    for name, asked in ASKED_WHEN.items():
+        assert name in QUESTIONS
+        assert any(asked(it) for it in somebody), name
+
+
+def test_problems_of_single_answers_come_before_those_of_the_whole() -> None:
+    """What is no answer at all cannot contradict another one."""
+    assert problems({"replicas": "x", "exposure": "ingress"}) == [
+        "replicas: is 'x'; answer a whole number of replicas from 0 to 2147483647"
+    ]
+
+
+def test_image_carries_the_release() -> None:
+    """One image for each release, so the tag says which."""
+    deployment = Deployment(image_repository="registry.example.com/placement", release="2025.2")
+    assert deployment.image == "registry.example.com/placement:2025.2"
+    assert deployment.placement_version == RELEASES["2025.2"]["placement"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "processes", "threads", "replicas", "scale"),
+    [
+        ({}, 1, 1, 1, "one process"),
+        ({"database": "mysql"}, 2, 4, 1, "1 replica"),
+        ({"database": "mysql", "replicas": 3}, 2, 4, 3, "3 replicas"),
+        ({"database": "postgresql", "scaling": "autoscale"}, 2, 4, 2, "2 to 10 replicas"),
+    ],
+)
+def test_size(
+    answers: dict[str, Any], processes: int, threads: int, replicas: int, scale: str
+) -> None:
+    """SQLite gets one process with one thread, whatever else is answered."""
+    it = Deployment(**answers)
+    assert (it.processes, it.threads, it.first_replicas) == (processes, threads, replicas)
+    assert it.scale_title == scale
+
+
+def test_settings_with_a_password() -> None:
+    """What [keystone_authtoken] needs, and where the secrets come from."""
+    it = Deployment(
+        database="postgresql",
+        auth_strategy="keystone",
+        keystone_memcached_servers="memcached:11211",
+        keystone_ca_secret="ca",
+    )
+    prefix = "OS_KEYSTONE_AUTHTOKEN__"
+    assert it.settings == {
+        "OS_API__AUTH_STRATEGY": "keystone",
+        f"{prefix}AUTH_TYPE": "password",
+        f"{prefix}AUTH_URL": "http://keystone.openstack.svc:5000/v3",
+        f"{prefix}WWW_AUTHENTICATE_URI": "http://keystone.openstack.svc:5000",
+        f"{prefix}REGION_NAME": "RegionOne",
+        f"{prefix}INTERFACE": "internal",
+        f"{prefix}SERVICE_TYPE": "placement",
+        f"{prefix}SERVICE_TOKEN_ROLES_REQUIRED": "True",
+        f"{prefix}PROJECT_NAME": "service",
+        f"{prefix}PROJECT_DOMAIN_NAME": "Default",
+        f"{prefix}USER_DOMAIN_NAME": "Default",
+        f"{prefix}MEMCACHED_SERVERS": "memcached:11211",
+        f"{prefix}MEMCACHE_SECURITY_STRATEGY": "ENCRYPT",
+        f"{prefix}CAFILE": "/etc/placement/keystone-ca/ca.crt",
+    }
+    assert it.secrets == {
+        "OS_PLACEMENT_DATABASE__CONNECTION": ("placement-database", "connection"),
+        f"{prefix}USERNAME": ("placement-keystone", "username"),
+        f"{prefix}PASSWORD": ("placement-keystone", "password"),
+        f"{prefix}MEMCACHE_SECRET_KEY": ("placement-keystone", "memcache_secret_key"),
+    }
+
+
+def test_settings_with_an_application_credential() -> None:
+    """It belongs to a project already, so none is named."""
+    it = Deployment(auth_strategy="keystone", keystone_auth_type="v3applicationcredential")
+    assert not [name for name in it.settings if "PROJECT" in name or "DOMAIN" in name]
+    assert it.secrets == {
+        "OS_KEYSTONE_AUTHTOKEN__APPLICATION_CREDENTIAL_ID": ("placement-keystone", "id"),
+        "OS_KEYSTONE_AUTHTOKEN__APPLICATION_CREDENTIAL_SECRET": ("placement-keystone", "secret"),
+    }
+
+
+def test_settings_of_the_default() -> None:
+    """noauth2 on SQLite needs neither Keystone nor a secret."""
+    assert Deployment().settings == {"OS_API__AUTH_STRATEGY": "noauth2"}
+    assert Deployment().secrets == {}

@@ -1,0 +1,189 @@
+"""What the gate promises beyond the files of answers: trust, updates, and a user's own files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from copier import run_copy, run_update
+from copier.errors import UserMessageError
+
+from tests.conftest import Render, commit_all, git, load
+
+
+def copier(*arguments: object, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    """Run Copier's command line as a process of its own, with nobody to answer."""
+    command = [python, "-m", "copier", *map(str, arguments)]
+    return subprocess.run(
+        command, text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False
+    )
+
+
+@pytest.fixture
+def repository(copier_template: Path, tmp_path: Path) -> Path:
+    """A committed repository of an operator on 2025.1 with Keystone behind an ingress."""
+    answers = {
+        "release": "2025.1",
+        "database": "postgresql",
+        "auth_strategy": "keystone",
+        "exposure": "ingress",
+        "replicas": 3,
+    }
+    destination = tmp_path / "repo"
+    run_copy(
+        str(copier_template), destination, data=answers, defaults=True, unsafe=True, quiet=True
+    )
+    commit_all(destination)
+    return destination
+
+
+def update(repository: Path, **data: object) -> None:
+    """Update to the same version of the template with these answers."""
+    run_update(repository, data=data, defaults=True, overwrite=True, unsafe=True, quiet=True)
+
+
+def change_stored_answers(repository: Path, **answers: object) -> None:
+    """Edit the answers file by hand, against its own advice, and commit that."""
+    path = repository / ".copier-answers.yml"
+    lines = [
+        line for line in path.read_text().splitlines() if line.partition(":")[0] not in answers
+    ]
+    lines += [f"{name}: {value}" for name, value in answers.items()]
+    path.write_text("\n".join(lines) + "\n")
+    commit_all(repository)
+
+
+def test_without_trust_nothing_is_rendered(copier_template: Path, tmp_path: Path) -> None:
+    """Copier refuses by itself: exit code 4, and the word to add."""
+    done = copier("copy", "--defaults", copier_template, tmp_path / "repo")
+    assert done.returncode == 4
+    assert "--trust" in done.stderr
+    assert not (tmp_path / "repo").exists()
+
+
+def test_with_trust_the_default_is_rendered(copier_template: Path, tmp_path: Path) -> None:
+    """The command of the README, less where the template comes from."""
+    done = copier("copy", "--trust", "--defaults", copier_template, tmp_path / "repo")
+    assert done.returncode == 0, done.stderr
+    assert load(tmp_path / "repo/.copier-answers.yml")["project_name"] == "placement"
+
+
+def test_without_the_package_of_the_extension_copier_names_it(
+    copier_template: Path, tmp_path: Path
+) -> None:
+    """Why the README's command has `--with copier-template-extensions`."""
+    (tmp_path / "copier_template_extensions.py").write_text("raise ModuleNotFoundError(__name__)")
+    command = [sys.executable, "-m", "copier", "copy", "--trust", "--defaults"]
+    done = subprocess.run(
+        [*command, str(copier_template), str(tmp_path / "repo")],
+        cwd=tmp_path,  # where `python -m` looks first
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "copier_template_extensions" in done.stderr
+    assert not (tmp_path / "repo").exists()
+
+
+def test_answers_on_the_command_line_are_text_and_still_fit(
+    copier_template: Path, tmp_path: Path
+) -> None:
+    """`--data` gives "3" and "true"; they are a number and a truth all the same."""
+    done = copier(
+        *("copy", "--trust", "--defaults", "--data", "database=mysql", "--data", "replicas=3"),
+        *("--data", "network_policy=true", copier_template, tmp_path / "repo"),
+    )
+    assert done.returncode == 0, done.stderr
+    stored = load(tmp_path / "repo/.copier-answers.yml")
+    assert (stored["replicas"], stored["network_policy"]) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"release": "2026.2"}, "release: from 2025.1 there is no single step to 2026.2"),
+        ({"auth_strategy": "noauth2"}, "exposure: with noauth2 everyone who reaches the ingress"),
+        ({"database": "sqlite"}, "replicas: sqlite is one file for one process, not for 3"),
+    ],
+)
+def test_an_update_that_contradicts_what_is_stored_is_refused(
+    repository: Path, answers: Mapping[str, object], message: str
+) -> None:
+    """Copier by itself would drop the stored answer, and with it the replicas or the ingress."""
+    before = git(repository, "rev-parse", "HEAD")
+    with pytest.raises(UserMessageError, match=message):
+        update(repository, **answers)
+    assert git(repository, "status", "--porcelain") == ""
+    assert git(repository, "rev-parse", "HEAD") == before
+
+
+def test_no_release_goes_back(repository: Path) -> None:
+    """The database would not follow."""
+    update(repository, release="2025.2")
+    commit_all(repository)
+    with pytest.raises(UserMessageError, match=r"2025\.1 is older than 2025\.2, and no"):
+        update(repository, release="2025.1")
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_a_slurp_step_and_a_changed_setting_are_taken(repository: Path) -> None:
+    """What is allowed arrives in the answers and in the files."""
+    update(repository, release="2026.1", replicas=5)
+    stored = load(repository / ".copier-answers.yml")
+    values = load(repository / "placement-chart/values.yaml")
+    assert (stored["release"], stored["replicas"], stored["exposure"]) == ("2026.1", 5, "ingress")
+    assert (values["image"]["tag"], values["replicaCount"]) == ("2026.1", 5)
+
+
+@pytest.mark.parametrize(
+    ("edited", "message"),
+    [
+        ({"replicas": "many"}, "replicas: is 'many'"),
+        ({"database": "oracle"}, "database: is 'oracle', which is not a choice"),
+        ({"keystone_auth_url": "keystone"}, "keystone_auth_url: is 'keystone', not a http"),
+    ],
+)
+def test_a_stored_answer_edited_into_nonsense_stops_the_update(
+    repository: Path, edited: Mapping[str, object], message: str
+) -> None:
+    """Copier by itself would take the default instead, without a word."""
+    change_stored_answers(repository, **edited)
+    with pytest.raises(UserMessageError, match=message):
+        update(repository)
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_a_directory_with_files_keeps_them(copier_template: Path, tmp_path: Path) -> None:
+    """Where nobody is there to be asked, a file of the user's that differs stops the copy."""
+    (tmp_path / "Makefile").write_text("mine:\n")
+    (tmp_path / "notes.txt").write_text("mine\n")
+    done = copier("copy", "--trust", "--defaults", copier_template, tmp_path)
+    assert done.returncode == 1
+    assert "--overwrite" in done.stderr
+    assert (tmp_path / "Makefile").read_text() == "mine:\n"
+    assert (tmp_path / "notes.txt").read_text() == "mine\n"
+
+
+def test_the_users_own_values_are_rendered_once(repository: Path) -> None:
+    """An update leaves values.local.yaml alone, whatever it changes."""
+    (repository / "values.local.yaml").write_text("threads: 2\n")
+    commit_all(repository)
+    update(repository, replicas=4)
+    assert load(repository / "values.local.yaml") == {"threads": 2}
+
+
+def test_the_same_answers_give_the_same_bytes(
+    render: Render, copier_template: Path, tmp_path: Path
+) -> None:
+    """No date, no random number and no host name gets into a rendered file."""
+    run_copy(str(copier_template), tmp_path / "again", defaults=True, unsafe=True, quiet=True)
+    first, again = render({}), tmp_path / "again"
+    files = {path.relative_to(first) for path in first.rglob("*") if path.is_file()}
+    assert files == {path.relative_to(again) for path in again.rglob("*") if path.is_file()}
+    for file in files:
+        assert (first / file).read_bytes() == (again / file).read_bytes(), file

@@ -1,0 +1,130 @@
+"""The questionnaire as a person meets it, through a pseudo-terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from extensions.deployment import QUESTIONS, Deployment
+from tests.conftest import ROOT, load
+
+HELP = {
+    name: question["help"] for name, question in load(ROOT / "copier.yml").items() if name[0] != "_"
+}
+ENTER, CLEAR = "\r", "\x01\x0b"
+
+LAST = "ci"
+
+Person = Callable[..., "Terminal"]
+
+
+class Terminal:
+    """`copier copy` on a terminal, with some answers given beforehand by `--data`."""
+
+    def __init__(self, template: Path, destination: Path, given: Mapping[str, str]) -> None:
+        """Start it."""
+        self.given = given
+        data = [part for item in given.items() for part in ("--data", "=".join(item))]
+        self.process = pexpect.spawn(
+            sys.executable,
+            ["-m", "copier", "copy", "--trust", *data, str(template), str(destination)],
+            encoding="utf-8",
+            dimensions=(50, 400),
+            timeout=60,
+        )
+
+    def sees(self, text: str) -> None:
+        """Wait until this is shown."""
+        self.process.expect_exact(text)
+
+    def is_asked(self, name: str) -> None:
+        """Wait until this question is shown."""
+        self.sees(HELP[name].partition("?")[0])
+
+    def types(self, text: str) -> None:
+        """Replace what is there by this, and press Enter."""
+        self.process.send(f"{CLEAR}{text}{ENTER}")
+
+    def presses_enter_from(self, first: str, last: str) -> None:
+        """Take the defaults of these questions and of those asked between them."""
+        it = Deployment.model_validate(self.given)
+        for name in QUESTIONS[QUESTIONS.index(first) : QUESTIONS.index(last) + 1]:
+            if name not in self.given and it.is_asked(name):
+                self.is_asked(name)
+                self.process.send(ENTER)
+
+    def ends(self, code: int) -> None:
+        """Wait for its end."""
+        self.process.expect(pexpect.EOF)
+        self.process.wait()
+        assert self.process.exitstatus == code
+        assert "Traceback" not in str(self.process.before)
+
+
+@pytest.fixture
+def person(copier_template: Path, tmp_path: Path) -> Iterator[Person]:
+    """Sit down at a terminal; what is left running there is ended."""
+    terminals = []
+
+    def start(**given: str) -> Terminal:
+        terminals.append(Terminal(copier_template, tmp_path / "repo", given))
+        return terminals[-1]
+
+    yield start
+    for terminal in terminals:
+        terminal.process.close(force=True)
+
+
+def test_enter_at_every_question_gives_the_default(person: Person, tmp_path: Path) -> None:
+    """And the questions that do not concern SQLite and noauth2 are not asked."""
+    terminal = person()
+    terminal.presses_enter_from("project_name", LAST)
+    terminal.sees("is ready")
+    terminal.ends(0)
+    assert load(tmp_path / "repo/.copier-answers.yml")["release"] == "2026.2"
+
+
+def test_a_wrong_name_is_told_at_once_and_can_be_corrected(person: Person, tmp_path: Path) -> None:
+    """Nobody answers thirty questions to be refused for the first."""
+    terminal = person()
+    terminal.is_asked("project_name")
+    terminal.types("My Placement")
+    terminal.sees("answer lower-case letters, digits and '-', such as placement-lab")
+    terminal.types("mine")
+    terminal.presses_enter_from("release", LAST)
+    terminal.ends(0)
+    assert load(tmp_path / "repo/.copier-answers.yml")["project_name"] == "mine"
+
+
+def test_a_choice_that_is_ruled_out_is_shown_with_the_reason(person: Person) -> None:
+    """An ingress for noauth2 cannot be chosen, and the way out is beside it."""
+    terminal = person()
+    terminal.presses_enter_from("project_name", "allow_noauth2_exposure")
+    terminal.is_asked("exposure")
+    terminal.sees("By an Ingress (exposure: with noauth2 everyone who reaches the ingress")
+    terminal.sees("By a Gateway (exposure: with noauth2 everyone who reaches the gateway")
+
+
+def test_contradictory_answers_are_refused_at_the_end(person: Person, tmp_path: Path) -> None:
+    """Each number fits by itself; the gate sees them together, before anything is written."""
+    terminal = person(database="mysql", scaling="autoscale")
+    terminal.presses_enter_from("project_name", "auth_strategy")
+    terminal.is_asked("autoscale_min")
+    terminal.types("20")
+    terminal.presses_enter_from("autoscale_max", LAST)
+    terminal.sees("autoscale_min: is 20, above autoscale_max 10; answer a smaller minimum")
+    terminal.ends(1)
+    assert not (tmp_path / "repo").exists()
+
+
+def test_a_choice_given_beforehand_is_refused_by_the_gate(person: Person, tmp_path: Path) -> None:
+    """Copier by itself ends in a traceback here."""
+    terminal = person(exposure="ingress")
+    terminal.presses_enter_from("project_name", LAST)
+    terminal.sees("exposure: with noauth2 everyone who reaches the ingress is admin")
+    terminal.ends(1)
+    assert not (tmp_path / "repo").exists()

@@ -1,0 +1,73 @@
+"""copier.yml and the model say the same, and the questions teach."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from extensions.deployment import QUESTIONS, RELEASES, Deployment
+from tests.conftest import ROOT, VALID, Render, load
+
+COPIER_YML = load(ROOT / "copier.yml")
+ASKED = {name: question for name, question in COPIER_YML.items() if not name.startswith("_")}
+
+
+def choices(question: dict[str, Any]) -> list[str]:
+    """Read the values of a question's choices, in either of Copier's forms."""
+    offered = question["choices"]
+    values = offered.values() if isinstance(offered, dict) else offered
+    return [value["value"] if isinstance(value, dict) else value for value in values]
+
+
+def test_the_questions_are_the_fields_of_the_model_in_the_same_order() -> None:
+    """Neither has one that the other lacks."""
+    assert tuple(ASKED) == QUESTIONS
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_defaults_and_types_agree(name: str) -> None:
+    """The default that a person sees is the one that the model takes."""
+    field = Deployment.model_fields[name]
+    assert ASKED[name]["default"] == field.default
+    assert ASKED[name]["type"] == type(field.default).__name__
+
+
+@pytest.mark.parametrize("name", [name for name in QUESTIONS if "choices" in ASKED[name]])
+def test_choices_agree(name: str) -> None:
+    """Whoever adds a choice adds it in both."""
+    offered = choices(ASKED[name])
+    accepted = (
+        list(RELEASES) if name == "release" else get_args(Deployment.model_fields[name].annotation)
+    )
+    assert sorted(offered) == sorted(accepted)
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_help_asks_a_question_and_gives_an_example(name: str) -> None:
+    """A choice is its own example; anything else shows one."""
+    question = ASKED[name]
+    assert re.match(r"[A-Z][^?]+\?", question["help"])
+    if "choices" not in question and question["type"] != "bool":
+        example = question["help"].rpartition("Example: ")[2]
+        assert example != question["help"]
+        value: Any = int(example) if question["type"] == "int" else example
+        assert Deployment.model_validate({name: value, "database": "mysql"})
+
+
+@pytest.mark.parametrize("name", [name for name in QUESTIONS if "choices" not in ASKED[name]])
+def test_what_is_typed_is_checked_at_once(name: str) -> None:
+    """Copier asks the validator in a prompt for everything but choices and booleans."""
+    if ASKED[name]["type"] != "bool":
+        assert ASKED[name]["validator"] == f"{{{{ problem('{name}', {name}) }}}}"
+
+
+@pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
+def test_conditions_agree(file: Path, render: Render) -> None:
+    """What Copier asked, and so stored, is what the model says is asked."""
+    answers = load(file)
+    stored = load(render(answers) / ".copier-answers.yml")
+    asked = {name for name in QUESTIONS if Deployment(**answers).is_asked(name)}
+    assert {name for name in stored if not name.startswith("_")} == asked
