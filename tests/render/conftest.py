@@ -1,0 +1,31 @@
+"""A variant as the tests of this tier get it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from extensions.deployment import Deployment
+from tests.conftest import Render
+from tests.render.variants import VARIANTS
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A rendered repository, and the deployment it is for."""
+
+    path: Path
+    deployment: Deployment
+
+    def files(self) -> list[Path]:
+        """List all its files."""
+        return sorted(path for path in self.path.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def repo(request: pytest.FixtureRequest, render: Render) -> Repo:
+    """Render the variant of this name."""
+    answers = VARIANTS[request.param]
+    return Repo(render(answers), Deployment(**answers))
