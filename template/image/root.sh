@@ -1,0 +1,60 @@
+#!/bin/sh
+# Make /runtime, the root of the image: Debian's packages of Python and of each library that
+# /opt/placement uses, unpacked into an empty directory. Runs in the Dockerfile's builder.
+#
+# apt resolves them as for an empty system, from the base image's own sources and by its own settings.
+# Their maintainer scripts do not run: what these would do follows at the end.
+set -eu
+
+python=$(basename "$(readlink -f /usr/bin/python3)")
+work=$(mktemp -d)
+
+find /opt/placement -type f \( -name '*.so' -o -path '*/bin/uwsgi' \) -exec ldd {} + > "$work/ldd"
+awk '/=> \// { n = split($3, path, "/"); print "*/" path[n] }' "$work/ldd" | sort -u > "$work/libraries"
+xargs dpkg-query --search < "$work/libraries" > "$work/owners"
+cut -d: -f1 "$work/owners" | sort -u > "$work/packages"
+
+mkdir -p "$work/debs/partial"
+xargs apt-get install --yes --no-install-recommends --download-only \
+    -o Dir::State::status=/dev/null -o Dir::Cache::archives="$work/debs" -o APT::Sandbox::User=root \
+    base-files dash netbase "$python-minimal" "lib$python-stdlib" < "$work/packages"
+# Only maintainer scripts would call these.
+rm -f "$work"/debs/debconf_* "$work"/debs/mawk_* "$work"/debs/debianutils_*
+
+mkdir -p /runtime/usr/bin /runtime/usr/sbin /runtime/usr/lib /runtime/usr/lib64 /runtime/var/lib/dpkg
+cd /runtime
+for name in bin sbin lib lib64; do ln -s "usr/$name" "$name"; done
+for deb in "$work"/debs/*.deb; do
+    dpkg-deb --fsys-tarfile "$deb" > "$work/tar"
+    tar -x -f "$work/tar" --keep-directory-symlink \
+        --exclude='./usr/share/doc/*/[!c]*' --exclude='./usr/share/doc/*/changelog*' \
+        --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' --exclude='./usr/share/lintian/*' \
+        --exclude='./usr/lib/*/gconv/*' \
+        --exclude="./usr/lib/$python/test" --exclude="./usr/lib/$python/pydoc_data" \
+        --exclude="./usr/lib/$python/idlelib" --exclude="./usr/lib/$python/ensurepip" \
+        --exclude="./usr/lib/$python/lib-dynload/_test*"
+    # The list of what is inside, where scanners look for it.
+    dpkg-deb --field "$deb" > "$work/control"
+    sed '1a Status: install ok installed' "$work/control" >> var/lib/dpkg/status
+    echo >> var/lib/dpkg/status
+done
+
+# Debian's python3 holds the whole interpreter a second time; this one takes it from the library.
+echo '#include <Python.h>
+int main(int count, char **arguments) { return Py_BytesMain(count, arguments); }' > "$work/python.c"
+gcc -s -O2 -I "/usr/include/$python" -o "usr/bin/$python" "$work/python.c" "-l$python"
+
+ln -sf dash usr/bin/sh
+ln -sf "$python" usr/bin/python3
+mkdir -p etc/ssl/certs
+cp /etc/ssl/certs/ca-certificates.crt etc/ssl/certs/
+cp /usr/share/base-passwd/passwd.master etc/passwd
+cp /usr/share/base-passwd/group.master etc/group
+echo 'placement:x:42424:42424::/var/lib/placement:/usr/sbin/nologin' >> etc/passwd
+echo 'placement:x:42424:' >> etc/group
+# The default database, where a volume can keep it.
+mkdir var/lib/placement
+chown 42424:42424 var/lib/placement
+ln -s var/lib/placement/cats.db cats.db
+mkdir -p etc/placement
+python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash "usr/lib/$python" > /dev/null

@@ -1,0 +1,115 @@
+"""What uWSGI is started with: its port, processes and threads, and the database's pool for them."""
+
+import errno
+import math
+import os
+import socket
+from pathlib import Path
+
+from oslo_config import cfg
+
+from options import set_defaults
+from problem import STDERR_VARIABLE, StartError
+
+UWSGI = "/opt/placement/bin/uwsgi"
+MAX_PROCESSES = 8
+THREADS = 4
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def serve(config: cfg.ConfigOpts) -> None:
+    """Become uWSGI; standard error is kept for problems, all logs go to standard output."""
+    check_sync(os.environ.get("DB_SYNC", ""))
+    os.environ["PORT"] = str(port())
+    processes, threads = workers(config.placement_database.connection)
+    os.environ.update(UWSGI_PROCESSES=str(processes), UWSGI_THREADS=str(threads))
+    if not config.placement_database.connection.startswith("sqlite"):
+        # Each thread has a connection, and as many again are in reserve.
+        set_defaults(config, {"max_pool_size": str(threads), "max_overflow": str(threads)})
+    stderr = os.dup(2)
+    os.set_inheritable(stderr, True)
+    os.environ[STDERR_VARIABLE] = str(stderr)
+    os.dup2(1, 2)
+    os.execv(UWSGI, [UWSGI, "--ini", "/placement-uwsgi.ini"])
+
+
+def check_sync(value: str) -> bool:
+    """Return whether the schema is to be brought up to date before serving."""
+    if value.lower() not in ("true", "false", ""):
+        raise StartError(f"DB_SYNC={value} is neither True nor False")
+    return value.lower() == "true"
+
+
+def port() -> int:
+    """Return the port to serve on, which is free and may be used."""
+    value = os.environ.get("PORT") or "80"
+    number = whole_number("PORT", value)
+    if number > 65535:
+        raise StartError(f"PORT={value} is not a port: take one from 1 to 65535")
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("", number))
+            trial.listen()
+        except OSError as error:
+            raise StartError(f"PORT={value}: {bind_advice(error)}") from error
+    return number
+
+
+def bind_advice(error: OSError) -> str:
+    """Return why the port cannot be had and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return "another process listens there; set PORT to a free one"
+    if error.errno == errno.EACCES:
+        return (
+            "this user may not listen there; set PORT to 1024 or more, or run the container with"
+            " --sysctl net.ipv4.ip_unprivileged_port_start=0"
+        )
+    return str(error)
+
+
+def whole_number(name: str, value: str) -> int:
+    """Return the number that a variable holds."""
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        raise StartError(f"{name}={value} is not a whole number above 0")
+    return int(value)
+
+
+def workers(connection: str) -> tuple[int, int]:
+    """Return how many processes, and threads in each, answer requests."""
+    processes = os.environ.get("UWSGI_PROCESSES") or str(min(granted_cpus(), MAX_PROCESSES))
+    threads = os.environ.get("UWSGI_THREADS") or str(THREADS)
+    wanted = whole_number("UWSGI_PROCESSES", processes), whole_number("UWSGI_THREADS", threads)
+    if not connection.startswith("sqlite"):
+        return wanted
+    for name in ("UWSGI_PROCESSES", "UWSGI_THREADS"):
+        if os.environ.get(name, "1") not in ("1", ""):
+            print(f"{name} is 1: with more, sqlite locks itself out and requests fail", flush=True)
+    return 1, 1
+
+
+def granted_cpus() -> int:
+    """Return the CPUs that this container may use, a part of one counting as one."""
+    quota, period = cpu_quota()
+    available = len(os.sched_getaffinity(0))
+    return min(available, math.ceil(quota / period)) if quota > 0 else available
+
+
+def cpu_quota() -> tuple[int, int]:
+    """Return the cgroup's CPU quota and its period; a quota of 0 or less is none."""
+    try:
+        quota, period = (CGROUP / "cpu.max").read_text().split()
+    except OSError:
+        return cpu_quota_v1()
+    return 0 if quota == "max" else int(quota), int(period)
+
+
+def cpu_quota_v1() -> tuple[int, int]:
+    """Return the same from the first version of cgroups."""
+    try:
+        quota, period = (
+            (CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
+        )
+    except OSError:
+        return 0, 1
+    return int(quota), int(period)
