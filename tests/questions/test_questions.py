@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 from typing import Any, get_args
 
@@ -71,3 +72,10 @@ def test_conditions_agree(file: Path, render: Render) -> None:
     stored = load(render(answers) / ".copier-answers.yml")
     asked = {name for name in QUESTIONS if Deployment(**answers).is_asked(name)}
     assert {name for name in stored if not name.startswith("_")} == asked
+
+
+def test_the_page_of_questions_is_current() -> None:
+    """Whoever changes a question runs `make docs`."""
+    page: str = runpy.run_path(str(ROOT / "tools/questions.py"))["page"]()
+    assert (ROOT / "docs/questions.md").read_text() == page
+    assert re.findall(r"^### (\w+)$", page, re.MULTILINE) == list(QUESTIONS)

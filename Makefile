@@ -1,0 +1,69 @@
+# What can be done with the template; `make` alone lists it. CONTRIBUTING.md says more.
+
+# Where the demo's Placement answers on this machine.
+PORT ?= 8081
+# What it is called: another name than a real deployment's on the same machine.
+DEMO ?= placement-demo
+# More for pytest, as in: make test-render PYTEST_ARGS='-k keystone --verbose'
+PYTEST_ARGS ?=
+
+# tools/bootstrap writes .cache/env: the tools it found or brought, and the container engine.
+WITH_TOOLS = . .cache/env &&
+RUN = uv run --frozen --quiet
+PYTEST = $(WITH_TOOLS) $(RUN) python -m pytest -p tests.tiers --numprocesses auto --dist loadgroup \
+    --durations 10 $(PYTEST_ARGS)
+
+.PHONY: help demo demo-down test test-all lint docs lock clean \
+    test-tools test-questions test-render test-image test-gabbits
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+demo: ## Render the default, build it, start it, test it, and say where it answers
+	@tools/bootstrap uv engine base
+	@$(WITH_TOOLS) $(RUN) tools/demo $(DEMO) $(PORT)
+
+demo-down: ## Stop the demo and delete its data
+	@tools/bootstrap uv engine
+	@$(WITH_TOOLS) echo y | $(RUN) $(MAKE) --no-print-directory -C demo clean
+
+test: lint ## Everything that proves the template on one machine
+	@tools/bootstrap uv engine base lint charts
+	$(PYTEST)
+
+test-all: test ## The same, with the full cross products
+
+test-tools: ## What brings the tools, and the demo
+	@tools/bootstrap uv engine base
+	$(PYTEST) tests/tools
+
+test-questions: ## Tier 1: what may be answered and what is refused
+	@tools/bootstrap uv
+	$(PYTEST) tests/questions
+
+test-render: ## Tier 2: what is rendered, linted and validated
+	@tools/bootstrap uv lint charts
+	$(PYTEST) tests/render
+
+test-image: ## Tier 3: the image, built and run
+	@tools/bootstrap uv engine base
+	$(PYTEST) tests/image
+
+test-gabbits: ## Tier 3: the gabbits against a running Placement
+	@tools/bootstrap uv engine base
+	$(PYTEST) tests/gabbits
+
+lint: ## Every linter, over the template's sources and the default as rendered
+	@tools/bootstrap uv lint
+	@$(WITH_TOOLS) $(RUN) tools/lint
+
+docs: ## Write the page of questions from copier.yml
+	@tools/bootstrap uv
+	@$(RUN) python tools/questions.py
+
+lock: ## Renew the locked requirements of every release
+	@tools/bootstrap uv
+	@$(WITH_TOOLS) $(RUN) tools/lock
+
+clean: ## Remove what was brought and rendered; Debian packages stay, and so does the demo
+	rm -rf .cache .venv .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,22 @@
+"""A pytest plugin: how long each tier took, told at the end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print each folder's tests, their work added up, and the time from first start to last end."""
+    tiers: dict[str, list[pytest.TestReport]] = defaultdict(list)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                tiers[report.nodeid.partition("::")[0].rpartition("/")[0]].append(report)
+    terminalreporter.section("tiers")
+    for tier, reports in sorted(tiers.items()):
+        tests = len({report.nodeid for report in reports})
+        work = sum(report.duration for report in reports)
+        wall = max(report.stop for report in reports) - min(report.start for report in reports)
+        terminalreporter.line(f"{tier}: {tests} tests, {work:.0f} s of work in {wall:.0f} s")

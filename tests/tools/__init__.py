@@ -1,0 +1,1 @@
+"""Tests of what brings the tools and runs everything."""
