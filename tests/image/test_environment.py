@@ -28,7 +28,7 @@ def test_placedocks_two_commands(
     render: Render,
     container_name: Callable[[], str],
 ) -> None:
-    """Build with `-t placedock .`, run with what placedock's readme has, ask with curl's headers."""
+    """Both as placedock's readme has them, and what it asks with curl."""
     image(NEWEST)  # the base image is there, and so is what can be built once
     repository = render({"release": NEWEST})
     subprocess.run([engine, "build", "-t", "placedock", "."], cwd=repository, check=True)
@@ -36,7 +36,7 @@ def test_placedocks_two_commands(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     name = container_name()
-    # The container's name and -d are the test's; Podman keeps low ports from users, Docker does not.
+    # -d and the name are the test's; Podman keeps low ports from users, Docker does not.
     command = [engine, "run", "-d", "--name", name, *([LOW_PORTS] if engine == "podman" else [])]
     command += ["-t", "-p", f"127.0.0.1:{port}:80", "-e", "DB_SYNC=True"]
     command += ["-e", "OS_API__AUTH_STRATEGY=noauth2", "placedock"]

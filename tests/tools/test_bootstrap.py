@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import resource
 import shutil
@@ -10,6 +11,8 @@ import stat
 import subprocess
 import time
 from pathlib import Path
+
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from tests.conftest import ROOT, load
 from tests.tools.conftest import MachineWithout, bootstrap
@@ -104,6 +107,10 @@ def test_uv_is_brought_after_an_interruption(
     ) as first:
         assert first.stdout is not None
         assert any("installing uv" in line for line in first.stdout)
+        appearance = Retrying(
+            retry=retry_if_result(operator.not_), wait=wait_fixed(0.02), stop=stop_after_delay(30)
+        )
+        appearance((checkout / ".cache/uv/pyvenv.cfg").exists)
         os.killpg(first.pid, signal.SIGKILL)
     assert not (checkout / ".cache/bin/uv").exists()
     assert bootstrap(checkout, "uv", env=env).returncode == 0
