@@ -330,9 +330,44 @@ class Deployment(BaseModel, extra="forbid"):
         return "1 replica" if self.replicas == 1 else f"{self.replicas} replicas"
 
     @property
-    def scheme(self) -> str:
-        """How clients speak to `host`; the Gateway's listener decides for itself."""
-        return "https" if self.tls_secret else "http"
+    def auth_title(self) -> str:
+        """Who decides what a request may do, in words."""
+        if not self.keystone:
+            return "none (noauth2): everyone who reaches it is admin"
+        login = {"password": "a password", "v3applicationcredential": "an application credential"}
+        return f"Keystone, where Placement logs in with {login[self.keystone_auth_type]}"
+
+    @property
+    def address(self) -> str:
+        """Where clients find it; whether by TLS, a Gateway's listener decides for itself."""
+        if self.exposure == "gateway":
+            return self.host
+        return f"{'https' if self.tls_secret else 'http'}://{self.host}"
+
+    @property
+    def base_image_can_be_made(self) -> bool:
+        """The base image is Debian's own, so `make build` can make it from Debian's packages."""
+        return bool(re.fullmatch(r"(.*/)?debian:[a-z]+(-slim)?", self.base_image))
+
+    @property
+    def example_change(self) -> str:
+        """A change of an answer that is possible here, as one writes it after `--data`."""
+        if self.sqlite:
+            return "database=postgresql"
+        if self.autoscaled:
+            return f"autoscale_max={self.autoscale_max * 2}"
+        return f"replicas={self.replicas + 1}"
+
+    @property
+    def not_in_the_chart_yet(self) -> list[str]:
+        """What was answered and the chart does not do so far."""
+        missing = {
+            "the HorizontalPodAutoscaler": self.autoscaled,
+            "the Ingress": self.exposure == "ingress",
+            "the HTTPRoute": self.exposure == "gateway",
+            "the NetworkPolicy": self.network_policy,
+        }
+        return [name for name, wanted in missing.items() if wanted]
 
     @property
     def connection_example(self) -> str:

@@ -47,6 +47,7 @@ def test_placedocks_two_commands(
         assert client.get("/resource_providers").status_code == 401
         found = client.get("/resource_providers", headers={"x-auth-token": "admin"})
         assert found.json() == {"resource_providers": []}
+    subprocess.run([engine, "rmi", "--force", "placedock"], capture_output=True, check=False)
 
 
 def test_a_locked_down_container_serves_and_stays_quiet(

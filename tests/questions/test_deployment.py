@@ -238,3 +238,46 @@ def test_settings_of_the_default() -> None:
     """noauth2 on SQLite needs neither Keystone nor a secret."""
     assert Deployment().settings == {"OS_API__AUTH_STRATEGY": "noauth2"}
     assert Deployment().secrets == {}
+
+
+@pytest.mark.parametrize(
+    ("answers", "address"),
+    [
+        ({"exposure": "ingress", "host": "a.example"}, "http://a.example"),
+        ({"exposure": "ingress", "host": "a.example", "tls_secret": "t"}, "https://a.example"),
+        ({"exposure": "gateway", "host": "a.example", "tls_secret": "t"}, "a.example"),
+    ],
+)
+def test_address(answers: dict[str, Any], address: str) -> None:
+    """Only the Ingress's certificate is known here."""
+    assert Deployment(allow_noauth2_exposure=True, **answers).address == address
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"database": "mysql", "replicas": 3},
+        {"database": "postgresql", "scaling": "autoscale", "autoscale_max": 20},
+    ],
+)
+def test_the_example_of_a_change_can_be_made(answers: dict[str, Any]) -> None:
+    """The README's command works as it stands, and changes something."""
+    name, _, value = Deployment(**answers).example_change.partition("=")
+    assert problems({**answers, name: value}) == []
+    assert Deployment(**{**answers, name: value}) != Deployment(**answers)
+
+
+@pytest.mark.parametrize(
+    ("image", "can_be_made"),
+    [
+        ("docker.io/library/debian:trixie-slim", True),
+        ("debian:bookworm", True),
+        ("registry.internal/debian:13", False),
+        (f"debian:trixie@sha256:{'0' * 64}", False),
+        ("ubuntu:noble", False),
+    ],
+)
+def test_base_image_can_be_made(image: str, can_be_made: bool) -> None:
+    """As dev/base-image.sh in the rendered repository does it: by the name of a suite."""
+    assert Deployment(base_image=image).base_image_can_be_made == can_be_made

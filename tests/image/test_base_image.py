@@ -1,0 +1,49 @@
+"""What the base image comes from, and what the locked requirements are."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from tests.conftest import ROOT, load
+from tests.image.conftest import RELEASES
+
+SCRIPT = ROOT / "template/dev/base-image.sh"
+
+
+def base_image(engine: str, image: str) -> subprocess.CompletedProcess[str]:
+    """Make sure of a base image."""
+    command = [str(SCRIPT), engine, image]
+    return subprocess.run(command, text=True, capture_output=True, check=False)
+
+
+def test_a_base_that_is_there_is_left_alone(engine: str, newest: str) -> None:
+    done = base_image(engine, newest)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_base_that_nobody_has_is_refused(engine: str) -> None:
+    done = base_image(engine, "registry.invalid/team/base:1")
+    assert done.returncode == 1
+    assert "only debian:<suite>[-slim] can be made here instead" in done.stderr
+
+
+def test_a_debian_that_does_not_exist_is_refused(engine: str) -> None:
+    done = base_image(engine, "registry.invalid/debian:nosuchsuite-slim")
+    assert done.returncode == 1
+    assert "is 'nosuchsuite' a Debian suite" in done.stderr
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_every_package_is_locked_with_hashes(release: str) -> None:
+    lock = (ROOT / f"releases/{release}.txt").read_text(encoding="utf-8")
+    wanted = (ROOT / "releases/requirements.in").read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=[a-z])", lock)[1:]
+    assert len(entries) > 60
+    assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
+    placement = load(ROOT / f"releases/{release}.yml")["placement"]
+    assert f"\nopenstack-placement=={placement} " in lock
+    pinned = re.findall(r"^uwsgi==(\S+)$", wanted, re.MULTILINE)
+    assert re.findall(r"^uwsgi==(\S+)", lock, re.MULTILINE) == pinned
