@@ -13,6 +13,8 @@ import pytest
 import yaml
 from copier import run_copy
 
+pytest_plugins = ["tests.containers"]
+
 ROOT = Path(__file__).parent.parent
 VALID = sorted((ROOT / "tests/answers/valid").glob("*.yml"))
 

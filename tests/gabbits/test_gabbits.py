@@ -15,6 +15,9 @@ import yaml
 from tests.conftest import Render
 from tests.gabbits.conftest import Gabbi, new_run
 
+# They share one Placement, and compare its state before and after.
+pytestmark = pytest.mark.xdist_group("gabbits")
+
 # The line that ends the tests proper of a file.
 CLEANING = "# Whatever failed above"
 OWN_UUID = re.compile(r"[0-9a-f]{8}-0000-4000-8000-\$ENVIRON\['RUN_ID'\]")

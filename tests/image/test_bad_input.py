@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.image.conftest import PORT, Output, Server, readable
+from tests.containers import PORT, Output, Server, readable
 
 Run = Callable[..., Output]
 NOAUTH = {"OS_API__AUTH_STRATEGY": "noauth2", "PORT": str(PORT)}

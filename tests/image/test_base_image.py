@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.conftest import ROOT, load
-from tests.image.conftest import RELEASES
+from tests.containers import RELEASES
 
 SCRIPT = ROOT / "template/dev/base-image.sh"
 

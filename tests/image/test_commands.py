@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.image.conftest import Output, Server
+from tests.containers import Output, Server
 
 Run = Callable[..., Output]
 

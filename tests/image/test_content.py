@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, Render, load
-from tests.image.conftest import NEWEST, RELEASES, Output
+from tests.containers import NEWEST, RELEASES, Output
 
 LIMIT = 150_000_000
 UNCHECKED_HASH = 0b01

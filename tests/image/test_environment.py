@@ -14,7 +14,7 @@ import pytest
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from tests.conftest import Render
-from tests.image.conftest import NEWEST, PORT, Output, Server, answers, logs, readable
+from tests.containers import NEWEST, PORT, Output, Server, answers, logs, readable
 
 Run = Callable[..., Output]
 Start = Callable[..., Server]
