@@ -23,12 +23,14 @@ Render = Callable[[Answers], Path]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_settings_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the developer's own Copier defaults out of what is rendered here."""
+def _as_at_a_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep out the developer's own Copier defaults, and the `make test` that runs this."""
     with pytest.MonkeyPatch.context() as patch:
         settings = tmp_path_factory.mktemp("settings") / "settings.yml"
         settings.write_text("{}\n", encoding="utf-8")
         patch.setenv("COPIER_SETTINGS_PATH", str(settings))
+        for variable in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+            patch.delenv(variable, raising=False)
         yield
 
 
