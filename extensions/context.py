@@ -40,6 +40,9 @@ def _sibling(stem: str) -> ModuleType:
 
 _deployment = _sibling("deployment")
 
+OWN_PLACES = ("values.local.yaml", "gabbits/local/")
+"""What is rendered once and is the user's from then on: `_skip_if_exists` in copier.yml."""
+
 
 class DeploymentContext(ContextHook):
     """One for each run of Copier over the template; an update makes three."""
@@ -67,12 +70,26 @@ class DeploymentContext(ContextHook):
         self._stored = _stored_answers(conf)
         defaults = {**conf["settings"].defaults, **conf["user_defaults"], **self._stored}
         given = {name: defaults[name] for name in _deployment.QUESTIONS if name in defaults}
-        given |= {name: value for name, value in conf["data"].items() if not name.startswith("_")}
+        given |= _answered(conf)
         if conf["defaults"]:
-            _refuse(_deployment.problems(given))
+            found = _deployment.problems(given)
         else:  # what is answered in the prompt may still make it fit together
-            _refuse(_deployment.problems_alone(given))
+            found = _deployment.problems_alone(given)
+        _refuse(found, self._way_out(conf, found))
         self._given_is_checked = True
+
+    def _way_out(self, conf: Mapping[str, Any], found: list[str]) -> str:
+        """Say what to do about a problem that nobody has answered just now."""
+        if _is_replay(conf):
+            return (
+                "They are stored in .copier-answers.yml, and Copier could not render them again. "
+                "Put back what Copier wrote there (git log -p .copier-answers.yml), commit, and "
+                "answer with --data."
+            )
+        stored = self._stored.keys() - conf["data"].keys()
+        if any(problem.partition(":")[0] in stored for problem in found):
+            return "What is stored in .copier-answers.yml is answered anew with --data NAME=VALUE."
+        return ""
 
     def _render_names(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
         if self._rendered is None:
@@ -80,6 +97,7 @@ class DeploymentContext(ContextHook):
             step = self._release_step(answers["release"])
             _refuse(_deployment.problems(answers) + ([step] if step else []))
             deployment = _deployment.Deployment(**answers)
+            _refuse(_files_in_the_way(context["_copier_conf"], self._stored, deployment.ci))
             self._rendered = {
                 **deployment.model_dump(),
                 "deployment": deployment,
@@ -105,10 +123,22 @@ class DeploymentContext(ContextHook):
         return "; ".join(text for text in found if text.startswith(f"{name}:"))
 
 
-def _questions() -> Mapping[str, str]:
-    """Each question of copier.yml in its first sentence, without the teaching that follows."""
-    asked = yaml.safe_load(Path(__file__).parent.parent.joinpath("copier.yml").read_text())
-    return {name: asked[name]["help"].partition("?")[0] + "?" for name in _deployment.QUESTIONS}
+def _is_replay(conf: Mapping[str, Any]) -> bool:
+    """Tell whether this is one of the two temporary copies that an update makes and compares.
+
+    Copier gives them all that is stored as if it were data, retired questions too
+    (copier/_main.py, `_apply_update`, which names their directories like this).
+    """
+    parts = Path(conf["dst_path"]).parts
+    return any(
+        part.startswith(("copier._main.old_copy.", "copier._main.new_copy.")) for part in parts
+    )
+
+
+def _answered(conf: Mapping[str, Any]) -> Mapping[str, Any]:
+    if _is_replay(conf):
+        return {name: conf["data"][name] for name in _deployment.QUESTIONS if name in conf["data"]}
+    return dict(conf["data"])
 
 
 def _stored_answers(conf: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -117,7 +147,39 @@ def _stored_answers(conf: Mapping[str, Any]) -> Mapping[str, Any]:
     return stored if isinstance(stored, dict) else {}
 
 
-def _refuse(problems: list[str]) -> None:
+def _files_in_the_way(conf: Mapping[str, Any], stored: Mapping[str, Any], ci: str) -> list[str]:
+    """List the user's files that a first copy would replace, where nobody is there to be asked.
+
+    Copier would ask at the first of them, fail, and leave behind what it had written until then.
+    """
+    if stored or conf["overwrite"] or not conf["defaults"]:
+        return []
+    template = Path(conf["src_path"], "template")
+    skipped = {"github": (".gitlab-ci",), "gitlab": (".github",)}.get(ci, (".github", ".gitlab-ci"))
+    names = sorted(
+        path.relative_to(template).as_posix().removesuffix(".jinja")
+        for path in template.rglob("*")
+        if path.is_file()
+    )
+    return [
+        f"{name}: is there already, and with --defaults nobody is asked whether to replace it; "
+        "move it away, or add --overwrite"
+        for name in names
+        if Path(conf["dst_path"], name).exists() and not name.startswith((*OWN_PLACES, *skipped))
+    ]
+
+
+def _questions() -> Mapping[str, str]:
+    """Each question of copier.yml in its first sentence, without the teaching that follows."""
+    path = Path(__file__).parent.parent / "copier.yml"
+    asked = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {name: asked[name]["help"].partition("?")[0] + "?" for name in _deployment.QUESTIONS}
+
+
+def _refuse(problems: list[str], way_out: str = "") -> None:
     if problems:
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        raise UserMessageError(f"These answers cannot be used, and nothing was written:{lines}")
+        lines = [f"  {problem}" for problem in problems]
+        if way_out:
+            lines.append(way_out)
+        text = "\n".join(["These answers cannot be used, and nothing was written:", *lines])
+        raise UserMessageError(text)

@@ -20,7 +20,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, PrivateAttr, TypeAdapter, ValidationError
 
 RELEASES: dict[str, dict[str, Any]] = {
-    path.stem: yaml.safe_load(path.read_text())
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
     for path in sorted(Path(__file__).parent.parent.glob("releases/*.yml"))
 }
 """The facts of each OpenStack release that the questions offer, oldest first."""
@@ -30,8 +30,13 @@ MOST_REPLICAS = 2**31 - 1
 
 
 def shown(value: object) -> str:
-    """Quote an answer for a message: control characters and look-alikes visible, never long."""
-    text = ascii(value)
+    """Quote an answer for a message, never long, nor with a password that a URL has.
+
+    Control characters and look-alikes become visible; the rest is written as in YAML.
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = re.sub(r"//.*@", "//***@", ascii(value))
     return text if len(text) <= 60 else f"{text[:45]}... ({len(str(value))} characters)"
 
 
@@ -88,12 +93,12 @@ def yes_or_no(value: object) -> bool:
     return answer
 
 
-def known_release(value: object) -> str:
+def known_release(value: Any) -> Any:
     """Refuse a release that `releases/` does not describe."""
     offered = ", ".join(RELEASES)
-    if not isinstance(value, str):
+    if isinstance(value, float):
         raise ValueError(f'is {shown(value)}, not text; write it in quotes, such as "{value}"')
-    if value not in RELEASES:
+    if not isinstance(value, str) or value not in RELEASES:
         raise ValueError(f"is {shown(value)}, which is not offered; answer one of {offered}")
     return value
 
@@ -113,8 +118,13 @@ def http_url(value: object) -> str:
         raise ValueError(
             f"is {shown(text)}; leave out passwords, queries and special characters; {wanted}"
         )
-    if not is_host(host):
+    place = f"[{host}]" if ":" in host else host
+    if not is_host(host) or url.netloc.lower() != (f"{place}:{port}" if port else place):
         raise ValueError(f"is {shown(text)}, whose host is no host name or address; {wanted}")
+    if re.search(r"[\[\]:]", url.path):
+        raise ValueError(
+            f"is {shown(text)}; leave out passwords, queries and special characters; {wanted}"
+        )
     return text
 
 
@@ -123,7 +133,8 @@ def is_host(name: str) -> bool:
     try:
         ip_address(name)
     except ValueError:
-        return len(name) <= 253 and bool(re.fullmatch(HOST_NAME, name, re.ASCII | re.IGNORECASE))
+        is_name = re.fullmatch(HOST_NAME, name, re.ASCII | re.IGNORECASE)
+        return bool(is_name) and len(name) <= 253 and not re.fullmatch(r"[0-9.]+", name)
     return True
 
 
@@ -139,7 +150,9 @@ def host_ports(value: object) -> str:
     """Refuse anything but host:port, comma-separated, or nothing."""
     text = plain_text(value)
     for server in text.split(",") if text else []:
-        found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})", server, re.ASCII)
+        found = re.fullmatch(
+            r"(\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]|[A-Za-z0-9.-]+):([0-9]{1,5})", server, re.ASCII
+        )
         if not found or not is_host(found[1].strip("[]")) or not 0 < int(found[2]) < 65536:
             raise ValueError(
                 f"has {shown(server)}; answer host:port, several with commas and no spaces, "
@@ -184,9 +197,14 @@ BaseImage = Annotated[
         fits(REFERENCE + TAG, "a Debian image, such as docker.io/library/debian:trixie-slim", 400)
     ),
 ]
-_object = f"the name of a Kubernetes object, {_name} placement-tls"
-ObjectName = Annotated[str, BeforeValidator(fits(HOST_NAME, _object, 253))]
-OptionalObjectName = Annotated[str, BeforeValidator(fits(HOST_NAME, _object, 253, optional=True))]
+
+
+def object_name(example: str, *, optional: bool = False) -> BeforeValidator:
+    """Make the rule of a Kubernetes object's name."""
+    wanted = f"the name of a Kubernetes object, {_name} {example}"
+    return BeforeValidator(fits(HOST_NAME, wanted, 253, optional=optional))
+
+
 Namespace = Annotated[
     str, BeforeValidator(fits(LABEL, f"a namespace, {_name} gateways", 63, optional=True))
 ]
@@ -195,8 +213,7 @@ KeystoneName = Annotated[
     BeforeValidator(
         fits(
             r"[A-Za-z0-9]([A-Za-z0-9 ._@+-]*[A-Za-z0-9._@+-])?",
-            "Keystone's name of it, at most 64 letters, digits, spaces and . _ @ + -, "
-            "such as service",
+            "a name of at most 64 letters, digits, spaces and . _ @ + -, as Keystone has it",
             64,
         )
     ),
@@ -217,22 +234,22 @@ class Deployment(BaseModel, extra="forbid"):
     project_name: ProjectName = "placement"
     release: Release = "2026.2"
     image_repository: ImageRepository = "localhost/placement"
-    image_pull_secret: OptionalObjectName = ""
+    image_pull_secret: Annotated[str, object_name("registry-credentials", optional=True)] = ""
     base_image: BaseImage = "docker.io/library/debian:trixie-slim"
     database: Literal["sqlite", "postgresql", "mysql"] = "sqlite"
-    database_secret: ObjectName = "placement-database"
+    database_secret: Annotated[str, object_name("placement-database")] = "placement-database"
     auth_strategy: Literal["noauth2", "keystone"] = "noauth2"
     keystone_auth_url: HttpUrl = "http://keystone.openstack.svc:5000/v3"
     keystone_public_url: HttpUrl = "http://keystone.openstack.svc:5000"
     keystone_auth_type: Literal["password", "v3applicationcredential"] = "password"
-    keystone_secret: ObjectName = "placement-keystone"
+    keystone_secret: Annotated[str, object_name("placement-keystone")] = "placement-keystone"
     keystone_project_name: KeystoneName = "service"
     keystone_project_domain_name: KeystoneName = "Default"
     keystone_user_domain_name: KeystoneName = "Default"
     keystone_region: KeystoneName = "RegionOne"
     keystone_interface: Literal["internal", "public", "admin"] = "internal"
     keystone_memcached_servers: HostPorts = ""
-    keystone_ca_secret: OptionalObjectName = ""
+    keystone_ca_secret: Annotated[str, object_name("internal-ca", optional=True)] = ""
     scaling: Literal["fixed", "autoscale"] = "fixed"
     replicas: Replicas = 1
     autoscale_min: PositiveReplicas = 2
@@ -241,10 +258,10 @@ class Deployment(BaseModel, extra="forbid"):
     allow_noauth2_exposure: YesOrNo = False
     exposure: Literal["none", "ingress", "gateway"] = "none"
     host: HostName = "placement.local"
-    ingress_class: OptionalObjectName = ""
-    gateway_name: ObjectName = "gateway"
+    ingress_class: Annotated[str, object_name("traefik", optional=True)] = ""
+    gateway_name: Annotated[str, object_name("gateway")] = "gateway"
     gateway_namespace: Namespace = ""
-    tls_secret: OptionalObjectName = ""
+    tls_secret: Annotated[str, object_name("placement-tls", optional=True)] = ""
     network_policy: YesOrNo = False
     ci: Literal["github", "gitlab", "none"] = "github"
 
@@ -327,6 +344,8 @@ class Deployment(BaseModel, extra="forbid"):
             return "one process"
         if self.autoscaled:
             return f"{self.autoscale_min} to {self.autoscale_max} replicas"
+        if self.replicas == 0:
+            return "stopped"
         return "1 replica" if self.replicas == 1 else f"{self.replicas} replicas"
 
     @property
@@ -347,7 +366,7 @@ class Deployment(BaseModel, extra="forbid"):
     @property
     def base_image_can_be_made(self) -> bool:
         """The base image is Debian's own, so `make build` can make it from Debian's packages."""
-        return bool(re.fullmatch(r"(.*/)?debian:[a-z]+(-slim)?", self.base_image))
+        return bool(re.fullmatch(r"(.*/)?debian:(?!latest)[a-z]+(-slim)?", self.base_image))
 
     @property
     def example_change(self) -> str:
@@ -355,8 +374,8 @@ class Deployment(BaseModel, extra="forbid"):
         if self.sqlite:
             return "database=postgresql"
         if self.autoscaled:
-            return f"autoscale_max={self.autoscale_max * 2}"
-        return f"replicas={self.replicas + 1}"
+            return f"autoscale_cpu_percent={60 if self.autoscale_cpu_percent != 60 else 70}"
+        return f"replicas={self.replicas + 1 if self.replicas < 10 else 3}"
 
     @property
     def not_in_the_chart_yet(self) -> list[str]:
@@ -445,6 +464,33 @@ class Deployment(BaseModel, extra="forbid"):
                 secrets[variable] = (self.keystone_secret, key)
         return secrets
 
+    @property
+    def secret_commands(self) -> list[str]:
+        """The commands that make the Secrets which the pods need, to be filled in."""
+        keys: dict[str, list[str]] = {}
+        for secret, key in self.secrets.values():
+            keys.setdefault(secret, []).append(key)
+        commands = [
+            f"kubectl create secret generic {secret}"
+            + "".join(f" \\\n    --from-file={key}=FILE" for key in names)
+            for secret, names in keys.items()
+        ]
+        if self.keystone_ca_secret:
+            commands.append(
+                f"kubectl create secret generic {self.keystone_ca_secret} --from-file=ca.crt=FILE"
+            )
+        if self.image_pull_secret:
+            commands.append(
+                f"kubectl create secret docker-registry {self.image_pull_secret} \\\n"
+                "    --docker-server=REGISTRY --docker-username=NAME --docker-password=PASSWORD"
+            )
+        return commands
+
+    @property
+    def up_needs(self) -> list[str]:
+        """What `make up` takes from the environment: the secrets, and files that are no answers."""
+        return [*self.secrets, *(["KEYSTONE_CA"] if self.keystone_ca_secret else [])]
+
     def _keystone_secret_keys(self) -> dict[str, str]:
         """The options of [keystone_authtoken] that a Secret holds, and its keys."""
         keys = (
@@ -515,23 +561,26 @@ def contradictions(it: Deployment) -> Iterator[str]:
 def release_step(deployed: str, wanted: str) -> str:
     """Say why a deployment cannot go from one release to another, or nothing if it can.
 
-    OpenStack upgrades from a release to the next one, or from a SLURP release to the next SLURP
-    release (https://governance.openstack.org/tc/resolutions/20220210-release-cadence-adjustment.html);
-    no database schema goes back.
+    OpenStack upgrades from a release to the next one, or from a SLURP release (the first of a
+    year) to the next SLURP release; no database schema goes back. Source:
+    https://governance.openstack.org/tc/resolutions/20220210-release-cadence-adjustment.html
     """
-    names = list(RELEASES)
-    position = names.index(deployed)
-    following = names[position + 1 : position + 2]
-    if RELEASES[deployed]["slurp"]:
-        following += [name for name in names[position + 2 :] if RELEASES[name]["slurp"]][:1]
-    if wanted in (deployed, *following):
+    named = re.fullmatch(r"([0-9]{4})\.([12])", deployed)
+    if not named or wanted == deployed:
         return ""
-    instead = f"answer {' or '.join((deployed, *following))}"
-    if wanted in names[:position]:
-        return f"release: {wanted} is older than {deployed}, and no database goes back; {instead}"
-    return (
-        f"release: from {deployed} there is no single step to {wanted}; {instead}, and go on there"
+    year, half = int(named[1]), int(named[2])
+    following = [f"{year}.2", f"{year + 1}.1"] if half == 1 else [f"{year + 1}.1"]
+    if wanted in following:
+        return ""
+    offered = [name for name in (deployed, *following) if name in RELEASES]
+    instead = (
+        f"answer {' or '.join(offered)}"
+        if offered
+        else "take an older version of this template first, with --vcs-ref"
     )
+    if wanted < deployed:
+        return f"release: {wanted} is older than {deployed}, and no database goes back; {instead}"
+    return f"release: from {deployed} there is no single step to {wanted}; {instead}"
 
 
 def field_problem(name: str, value: object) -> str:
@@ -547,9 +596,9 @@ def field_problem(name: str, value: object) -> str:
 def problems_alone(answers: Mapping[str, object]) -> list[str]:
     """Say what is wrong with each of these answers by itself."""
     return [
-        f"{name}: {problem}"
+        f"{name}: {problem}" if name in QUESTIONS else f"{shown(name)}: {problem}"
         for name, value in answers.items()
-        if (problem := field_problem(name, value) if name in QUESTIONS else _unknown(name))
+        if (problem := field_problem(name, value) if name in QUESTIONS else _unknown(str(name)))
     ]
 
 
@@ -560,7 +609,7 @@ def problems(answers: Mapping[str, object]) -> list[str]:
 
 def _unknown(name: str) -> str:
     close = get_close_matches(name, QUESTIONS, 1) or get_close_matches(name.lower(), QUESTIONS, 1)
-    hint = f"did you mean {close[0]}?" if close else "the questions are in copier.yml"
+    hint = f"did you mean {close[0]}?" if close else "docs/questions.md of the template lists them"
     return f"no such question; {hint}"
 
 

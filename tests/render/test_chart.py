@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import Any
 
@@ -31,11 +32,27 @@ def manifests(repo: Repo) -> list[dict[str, Any]]:
     return [manifest for manifest in yaml.safe_load_all(output) if manifest]
 
 
-def container(repo: Repo) -> dict[str, Any]:
-    """The one container of the Deployment."""
+def pod(repo: Repo) -> dict[str, Any]:
+    """The pods of the Deployment."""
     [deployment] = [it for it in manifests(repo) if it["kind"] == "Deployment"]
-    [only] = deployment["spec"]["template"]["spec"]["containers"]
-    return dict(only)
+    return dict(deployment["spec"]["template"]["spec"])
+
+
+def environment(repo: Repo) -> dict[str, str]:
+    """The variables of the one container, each there once and with its value in the open."""
+    [container] = pod(repo)["containers"]
+    assert len(container["env"]) == len({it["name"] for it in container["env"]})
+    return {it["name"]: it["value"] for it in container["env"]}
+
+
+def settings(repo: Repo) -> dict[str, str]:
+    """What every way of running this deployment sets."""
+    return repo.deployment.settings | {
+        "PORT": "8778",
+        "DB_SYNC": "True",
+        "UWSGI_PROCESSES": str(repo.deployment.processes),
+        "UWSGI_THREADS": str(repo.deployment.threads),
+    }
 
 
 @every_variant
@@ -54,20 +71,16 @@ def test_the_manifests_are_valid(repo: Repo) -> None:
 
 @every_variant
 def test_the_container_gets_the_settings_and_the_secrets(repo: Repo) -> None:
-    """As the answers say, and no password but by the name of a Secret."""
-    env = container(repo)["env"]
-    plain = {it["name"]: it["value"] for it in env if "value" in it}
-    secrets = {it["name"]: it["valueFrom"]["secretKeyRef"] for it in env if "valueFrom" in it}
-    assert len(env) == len({it["name"] for it in env})
-    assert plain == repo.deployment.settings | {
-        "PORT": "8778",
-        "DB_SYNC": "True",
-        "UWSGI_PROCESSES": str(repo.deployment.processes),
-        "UWSGI_THREADS": str(repo.deployment.threads),
-    }
-    assert {name: (it["name"], it["key"]) for name, it in secrets.items()} == (
-        repo.deployment.secrets
-    )
+    """As the answers say; each secret is a file that names a key of a Secret."""
+    files = {f"{name}_FILE": f"/etc/placement/secrets/{name}" for name in repo.deployment.secrets}
+    assert environment(repo) == settings(repo) | files
+    mounted = [it["projected"] for it in pod(repo)["volumes"] if it["name"] == "secrets"]
+    sources = [source["secret"] for it in mounted for source in it["sources"]]
+    assert {
+        item["path"]: (source["name"], item["key"])
+        for source in sources
+        for item in source["items"]
+    } == repo.deployment.secrets
 
 
 @every_variant
@@ -76,20 +89,41 @@ def test_the_image_is_the_one_that_make_builds(repo: Repo) -> None:
     image = repo.deployment.image
     compose = load(repo.path / "compose.yaml")["services"]["placement"]["image"]
     makefile = (repo.path / "Makefile").read_text()
-    assert container(repo)["image"] == image
+    assert [it["image"] for it in pod(repo)["containers"]] == [image]
     assert compose == f"${{IMAGE:-{image}}}"
     assert f"IMAGE ?= {image}\n" in makefile
 
 
 @every_variant
 def test_compose_gives_the_same_settings(repo: Repo) -> None:
-    """Only secrets differ: they come from the environment, and their absence stops it."""
-    environment = load(repo.path / "compose.yaml")["services"]["placement"]["environment"]
-    for name in repo.deployment.secrets:
-        assert environment.pop(name) == f"${{{name}:?unset}}"
-    assert environment == repo.deployment.settings | {
-        "PORT": "8778",
-        "DB_SYNC": "True",
-        "UWSGI_PROCESSES": str(repo.deployment.processes),
-        "UWSGI_THREADS": str(repo.deployment.threads),
-    }
+    """As compose itself reads it, with secrets that hold what compose or a shell could mistake."""
+    given = {name: f"it's ${{{name}}} #1" for name in repo.deployment.secrets}
+    done = subprocess.run(
+        ["podman-compose", "config"],
+        cwd=repo.path,
+        env={"PATH": os.environ["PATH"], **given},
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    service = yaml.safe_load(done.stdout)["services"]["placement"]
+    assert service["environment"] == settings(repo) | given
+
+
+@every_variant
+def test_up_asks_for_each_secret_that_is_not_in_the_environment(repo: Repo) -> None:
+    """And starts nothing; nothing is asked for where nothing is needed."""
+    needed = repo.deployment.up_needs
+    for missing in needed:
+        given = {name: "x" for name in needed if name != missing}
+        done = subprocess.run(
+            # Neither compose nor the tools: what is asked for comes first.
+            ["make", "up", "TOOLS=.", "COMPOSE=false"],
+            cwd=repo.path,
+            env={"PATH": os.environ["PATH"], **given},
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert f"{missing} is not set: see README.md, Run it here" in done.stderr
+        assert done.returncode != 0
