@@ -13,7 +13,7 @@ RUN = uv run --frozen --quiet
 PYTEST = $(WITH_TOOLS) $(RUN) python -m pytest -p tests.tiers --numprocesses auto --dist loadgroup \
     --durations 10 $(PYTEST_ARGS)
 
-.PHONY: help demo demo-down test test-all lint docs lock clean \
+.PHONY: help demo demo-down test lint docs lock clean \
     test-tools test-questions test-render test-image test-gabbits
 
 help: ## List what can be made
@@ -30,8 +30,6 @@ demo-down: ## Stop the demo and delete its data
 test: lint ## Everything that proves the template on one machine
 	@tools/bootstrap uv engine base lint charts
 	$(PYTEST)
-
-test-all: test ## The same, with the full cross products
 
 test-tools: ## What brings the tools, and the demo
 	@tools/bootstrap uv engine base

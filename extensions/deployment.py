@@ -106,7 +106,7 @@ def known_release(value: Any) -> Any:
 def http_url(value: object) -> str:
     """Refuse a Keystone URL that is not http or https with a host, and anything but a path."""
     text = plain_text(value)
-    wanted = "answer one such as https://keystone.example.com:5000/v3"
+    wanted = "answer a URL such as https://keystone.example.com:5000/v3"
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
@@ -175,8 +175,8 @@ ProjectName = Annotated[
     BeforeValidator(
         fits(
             r"[a-z]([a-z0-9-]*[a-z0-9])?",
-            f"{_name} placement-lab, starting with a letter and at most 40 long, "
-            "for it names Kubernetes objects",
+            "lower-case letters, digits and '-', starting with a letter and at most 40 long, "
+            "such as placement-lab",
             40,
         )
     ),
@@ -391,6 +391,8 @@ class Deployment(BaseModel, extra="forbid"):
     @property
     def connection_example(self) -> str:
         """A database URL with the driver that the image has."""
+        if self.sqlite:
+            return "sqlite:////var/lib/placement/cats.db"
         driver = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}[self.database]
         return f"{driver}://placement:PASSWORD@db.example.com/placement"
 
@@ -490,6 +492,14 @@ class Deployment(BaseModel, extra="forbid"):
     def up_needs(self) -> list[str]:
         """What `make up` takes from the environment: the secrets, and files that are no answers."""
         return [*self.secrets, *(["KEYSTONE_CA"] if self.keystone_ca_secret else [])]
+
+    def example_of(self, variable: str) -> str:
+        """What somebody might write for a variable that `make up` needs."""
+        examples = {
+            "OS_PLACEMENT_DATABASE__CONNECTION": self.connection_example,
+            "KEYSTONE_CA": "/etc/ssl/certs/ca-certificates.crt",
+        }
+        return examples.get(variable, "...")
 
     def _keystone_secret_keys(self) -> dict[str, str]:
         """The options of [keystone_authtoken] that a Secret holds, and its keys."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from extensions.deployment import field_problem  # noqa: E402
+
+sys.path.insert(0, str(ROOT))
+
 
 INTRODUCTION = """\
 <!-- Written by `make docs` from copier.yml. -->
@@ -23,12 +30,10 @@ one later, see [how-to.md](how-to.md).
 """
 
 
-def choices(question: dict[str, Any]) -> str:
-    """Say which values there are to choose from, as they are written in a data file."""
+def choices(name: str, question: dict[str, Any]) -> str:
+    """Say what may be answered, as one writes it in a data file: choices, or the rule's words."""
     if "choices" not in question:
-        return {"str": "text", "int": "a whole number", "bool": "`true` or `false`"}[
-            question["type"]
-        ]
+        return re.split(r",? such as", field_problem(name, "!").partition("answer ")[2])[0]
     offered = question["choices"]
     values = offered.values() if isinstance(offered, dict) else offered
     return ", ".join(f"`{it['value'] if isinstance(it, dict) else it}`" for it in values)
@@ -45,7 +50,7 @@ def section(name: str, question: dict[str, Any]) -> str:
     lines = [
         f"### {name}\n",
         f"{question['help'].strip()}\n",
-        f"- Answer: {choices(question)}",
+        f"- Answer: {choices(name, question)}",
         f"- Default: `{default}`" if question["default"] != "" else "- Default: empty",
         f"- Asked: {condition(question)}",
     ]

@@ -22,6 +22,8 @@ if "$engine" pull "$image" >/dev/null 2>&1; then
 fi
 
 case ${image##*/} in
+    debian:latest) fail "$image cannot be pulled, and which Debian is the latest is not known here:" \
+            "name the suite, such as debian:trixie-slim." ;;
     debian:*) suite=${image##*:} suite=${suite%-slim} ;;
     *) fail "$image cannot be pulled, and only debian:<suite>[-slim] can be made here instead. Load" \
             "it with '$engine load', or see '$engine pull $image' for what is wrong." ;;

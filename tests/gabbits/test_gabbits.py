@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from tests.conftest import Render
+from tests.containers import RELEASES, serving
 from tests.gabbits.conftest import Gabbi, new_run
 
 # They share one Placement, and compare its state before and after.
@@ -60,6 +62,15 @@ def test_pass_again_and_leave_nothing(
     before = state(placement_url)
     passed(gabbi(placement_url + prefix, *gabbits, env=new_run()))
     assert state(placement_url) == before
+
+
+@pytest.mark.parametrize("release", RELEASES[:-1])
+def test_pass_on_every_older_release(
+    engine: str, image: Callable[[str], str], gabbits: list[Path], gabbi: Gabbi, release: str
+) -> None:
+    """The same files, on a database of their own."""
+    with serving(engine, image(release)) as server:
+        passed(gabbi(str(server.client.base_url), *gabbits, env=new_run()))
 
 
 def test_pass_in_parallel(placement_url: str, gabbits: list[Path], gabbi: Gabbi) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -71,22 +73,22 @@ def test_with_trust_the_default_is_rendered(copier_template: Path, tmp_path: Pat
     assert load(tmp_path / "repo/.copier-answers.yml")["project_name"] == "placement"
 
 
-def test_without_the_package_of_the_extension_copier_names_it(
+def test_without_the_package_of_the_extension_copier_says_what_to_install(
     copier_template: Path, tmp_path: Path
 ) -> None:
     """Why the README's command has `--with copier-template-extensions`."""
-    (tmp_path / "copier_template_extensions.py").write_text("raise ModuleNotFoundError(__name__)")
-    command = [sys.executable, "-m", "copier", "copy", "--trust", "--defaults"]
+    hide = "import sys; sys.modules['copier_template_extensions'] = None"
+    without = f"{hide}; from copier._cli import CopierApp; CopierApp.run()"
+    command = [sys.executable, "-c", without, "copy", "--trust", "--defaults"]
     done = subprocess.run(
         [*command, str(copier_template), str(tmp_path / "repo")],
-        cwd=tmp_path,  # where `python -m` looks first
         text=True,
         capture_output=True,
         stdin=subprocess.DEVNULL,
         check=False,
     )
     assert done.returncode == 1
-    assert "copier_template_extensions" in done.stderr
+    assert "Make sure to install these extensions alongside Copier itself" in done.stderr
     assert not (tmp_path / "repo").exists()
 
 
@@ -151,22 +153,45 @@ def test_a_slurp_step_and_a_changed_setting_are_taken(repository: Path) -> None:
 def test_a_stored_answer_edited_into_nonsense_stops_the_update(
     repository: Path, edited: Mapping[str, object], message: str
 ) -> None:
-    """Copier by itself would take the default instead, without a word."""
+    """Copier by itself would take the default instead, without a word.
+
+    The advice is followed to its end: what Copier wrote is put back, and the update goes through.
+    """
     change_stored_answers(repository, **edited)
-    with pytest.raises(UserMessageError, match=message):
+    with pytest.raises(UserMessageError, match=message) as refused:
         update(repository)
+    assert "Put back what Copier wrote there (git log -p .copier-answers.yml)" in str(refused.value)
     assert git(repository, "status", "--porcelain") == ""
 
+    git(repository, "checkout", "HEAD~1", "--", ".copier-answers.yml")
+    commit_all(repository)
+    update(repository, replicas=4)
+    assert load(repository / ".copier-answers.yml")["replicas"] == 4
 
-def test_a_directory_with_files_keeps_them(copier_template: Path, tmp_path: Path) -> None:
-    """Where nobody is there to be asked, a file of the user's that differs stops the copy."""
-    (tmp_path / "Makefile").write_text("mine:\n")
-    (tmp_path / "notes.txt").write_text("mine\n")
+
+def test_a_directory_with_files_in_the_way_is_left_as_it_is(
+    copier_template: Path, tmp_path: Path
+) -> None:
+    """Where nobody is there to be asked, every file that would be replaced is named."""
+    mine = {"Makefile": "mine:\n", "gabbi.yaml": "mine: true\n", "notes.txt": "mine\n"}
+    for name, text in mine.items():
+        (tmp_path / name).write_text(text)
     done = copier("copy", "--trust", "--defaults", copier_template, tmp_path)
     assert done.returncode == 1
-    assert "--overwrite" in done.stderr
-    assert (tmp_path / "Makefile").read_text() == "mine:\n"
+    assert "Makefile: is there already" in done.stderr
+    assert "gabbi.yaml: is there already" in done.stderr
+    assert "notes.txt" not in done.stderr
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == mine
+
+
+def test_a_directory_with_other_files_is_joined(copier_template: Path, tmp_path: Path) -> None:
+    """What the template does not render stays, the user's own values included."""
+    (tmp_path / "notes.txt").write_text("mine\n")
+    (tmp_path / "values.local.yaml").write_text("threads: 2\n")
+    done = copier("copy", "--trust", "--defaults", copier_template, tmp_path)
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "notes.txt").read_text() == "mine\n"
+    assert (tmp_path / "values.local.yaml").read_text() == "threads: 2\n"
 
 
 def test_the_users_own_values_are_rendered_once(repository: Path) -> None:
@@ -187,3 +212,99 @@ def test_the_same_answers_give_the_same_bytes(
     assert files == {path.relative_to(again) for path in again.rglob("*") if path.is_file()}
     for file in files:
         assert (first / file).read_bytes() == (again / file).read_bytes(), file
+
+
+@pytest.fixture
+def newer(copier_template: Path, tmp_path: Path) -> Callable[[Mapping[str, str]], Path]:
+    """Make a newer version of the template: files in which one text becomes another."""
+
+    def newer(edits: Mapping[str, str]) -> Path:
+        template = tmp_path / "newer"
+        git(tmp_path, "clone", "--quiet", str(copier_template), str(template))
+        for file in ("copier.yml", "extensions/deployment.py"):
+            text = (template / file).read_text()
+            for old, new in edits.items():
+                text = re.sub(old, new, text, flags=re.MULTILINE)
+            (template / file).write_text(text)
+        commit_all(template)
+        git(template, "tag", "100.0.0")
+        return template
+
+    return newer
+
+
+def take(repository: Path, template: Path, **data: object) -> None:
+    """Update to another version of the template, found at another place."""
+    answers = repository / ".copier-answers.yml"
+    answers.write_text(re.sub(r"_src_path: .*", f"_src_path: {template}", answers.read_text()))
+    commit_all(repository)
+    update(repository, **data)
+
+
+def test_a_retired_question_does_not_stop_an_update(
+    repository: Path, newer: Callable[[Mapping[str, str]], Path]
+) -> None:
+    """Copier gives what is stored to its temporary copies as if somebody had answered it."""
+    template = newer(
+        {
+            r"^network_policy:\n(  .*\n)+": "",
+            r"^    network_policy: .*\n": "",
+            r'^ +"the NetworkPolicy": .*\n': "",
+        }
+    )
+    take(repository, template, replicas=4)
+    stored = load(repository / ".copier-answers.yml")
+    assert "network_policy" not in stored
+    assert (stored["_commit"], stored["replicas"]) == ("100.0.0", 4)
+    assert load(repository / "placement-chart/values.yaml")["replicaCount"] == 4
+
+
+def test_a_stored_answer_that_a_new_rule_refuses_stops_the_update(
+    repository: Path, newer: Callable[[Mapping[str, str]], Path]
+) -> None:
+    """Until it is answered anew, as the message says."""
+    template = newer(
+        {r'whole_number\(0, MOST_REPLICAS, "replicas"\)': 'whole_number(0, 2, "replicas")'}
+    )
+    message = "replicas: is 3; answer a whole number of replicas from 0 to 2\n.* --data NAME=VALUE"
+    with pytest.raises(UserMessageError, match=message):
+        take(repository, template)
+    assert git(repository, "status", "--porcelain") == ""
+    update(repository, replicas=2)
+    assert load(repository / ".copier-answers.yml")["replicas"] == 2
+
+
+def test_a_retired_release_is_left_by_a_step_that_openstack_supports(
+    repository: Path, newer: Callable[[Mapping[str, str]], Path]
+) -> None:
+    """Who is still on it can go on, though nobody can begin with it."""
+    template = newer(
+        {r"^    for path in sorted(.*)$": r'    for path in sorted\1 if path.stem != "2025.1"'}
+    )
+    with pytest.raises(UserMessageError, match=r"release: is '2025\.1', which is not offered"):
+        take(repository, template)
+    with pytest.raises(
+        UserMessageError, match=r"no single step to 2026\.2; answer 2025\.2 or 2026\.1"
+    ):
+        update(repository, release="2026.2")
+    assert git(repository, "status", "--porcelain") == ""
+    update(repository, release="2026.1")
+    assert load(repository / ".copier-answers.yml")["release"] == "2026.1"
+
+
+def test_the_readmes_own_command_changes_an_answer(repository: Path) -> None:
+    """As it stands there, but for the Copier that runs it."""
+    readme = (repository / "README.md").read_text()
+    command = re.search(r"^uvx .* copier (update [^`]+)\n```", readme, re.MULTILINE)
+    assert command
+    name, _, value = command[1].rpartition("--data ")[2].partition("=")
+    arguments = shlex.split(command[1].replace("\\\n", ""))
+    done = subprocess.run(
+        [sys.executable, "-m", "copier", *arguments],
+        cwd=repository,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(load(repository / ".copier-answers.yml")[name]) == value

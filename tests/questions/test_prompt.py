@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from copier import run_copy
 
 from extensions.deployment import QUESTIONS, Deployment
-from tests.conftest import ROOT, load
+from tests.conftest import ROOT, commit_all, load
 
 HELP = {
     name: question["help"] for name, question in load(ROOT / "copier.yml").items() if name[0] != "_"
 }
-ENTER, CLEAR = "\r", "\x01\x0b"
+ENTER, UP, CLEAR = "\r", "\x1b[A", "\x01\x0b"
 
 LAST = "ci"
 
@@ -23,15 +24,15 @@ Person = Callable[..., "Terminal"]
 
 
 class Terminal:
-    """`copier copy` on a terminal, with some answers given beforehand by `--data`."""
+    """Copier on a terminal, with some answers given beforehand by `--data`."""
 
-    def __init__(self, template: Path, destination: Path, given: Mapping[str, str]) -> None:
+    def __init__(self, arguments: list[str], given: Mapping[str, str]) -> None:
         """Start it."""
         self.given = given
         data = [part for item in given.items() for part in ("--data", "=".join(item))]
         self.process = pexpect.spawn(
             sys.executable,
-            ["-m", "copier", "copy", "--trust", *data, str(template), str(destination)],
+            ["-m", "copier", *arguments, "--trust", *data],
             encoding="utf-8",
             dimensions=(50, 400),
             timeout=60,
@@ -70,8 +71,9 @@ def person(copier_template: Path, tmp_path: Path) -> Iterator[Person]:
     """Sit down at a terminal; what is left running there is ended."""
     terminals = []
 
-    def start(**given: str) -> Terminal:
-        terminals.append(Terminal(copier_template, tmp_path / "repo", given))
+    def start(*arguments: str, **given: str) -> Terminal:
+        copy = ["copy", str(copier_template), str(tmp_path / "repo")]
+        terminals.append(Terminal(list(arguments) or copy, given))
         return terminals[-1]
 
     yield start
@@ -88,12 +90,15 @@ def test_enter_at_every_question_gives_the_default(person: Person, tmp_path: Pat
     assert load(tmp_path / "repo/.copier-answers.yml")["release"] == "2026.2"
 
 
-def test_a_wrong_name_is_told_at_once_and_can_be_corrected(person: Person, tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrong", ["My Placement", "{{ 7 * 7 }}", "$(reboot) # a: b"])
+def test_a_wrong_name_is_told_at_once_and_can_be_corrected(
+    person: Person, tmp_path: Path, wrong: str
+) -> None:
     """Nobody answers thirty questions to be refused for the first."""
     terminal = person()
     terminal.is_asked("project_name")
-    terminal.types("My Placement")
-    terminal.sees("answer lower-case letters, digits and '-', such as placement-lab")
+    terminal.types(wrong)
+    terminal.sees("answer lower-case letters, digits and '-', starting with a letter")
     terminal.types("mine")
     terminal.presses_enter_from("release", LAST)
     terminal.ends(0)
@@ -128,3 +133,27 @@ def test_a_choice_given_beforehand_is_refused_by_the_gate(person: Person, tmp_pa
     terminal.sees("exposure: with noauth2 everyone who reaches the ingress is admin")
     terminal.ends(1)
     assert not (tmp_path / "repo").exists()
+
+
+def test_an_update_shows_which_releases_cannot_be_reached(
+    person: Person, copier_template: Path, tmp_path: Path
+) -> None:
+    """From 2025.1 to the next one, or to the next SLURP release, and not further."""
+    repository = tmp_path / "deployed"
+    run_copy(
+        str(copier_template),
+        repository,
+        data={"release": "2025.1"},
+        defaults=True,
+        unsafe=True,
+        quiet=True,
+    )
+    commit_all(repository)
+    terminal = person("update", str(repository))
+    terminal.presses_enter_from("project_name", "project_name")
+    terminal.is_asked("release")
+    terminal.sees("2026.2 (Placement 16) (release: from 2025.1 there is no single step to 2026.2")
+    terminal.process.send(UP + ENTER)  # from 2025.1, the last one shown, to 2025.2 above it
+    terminal.presses_enter_from("image_repository", LAST)
+    terminal.ends(0)
+    assert load(repository / ".copier-answers.yml")["release"] == "2025.2"

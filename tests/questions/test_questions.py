@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import runpy
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
 from extensions.deployment import QUESTIONS, RELEASES, Deployment
-from tests.conftest import ROOT, VALID, Render, load
+from tests.conftest import ROOT, Render, load
+from tests.render.variants import VARIANTS
 
 COPIER_YML = load(ROOT / "copier.yml")
 ASKED = {name: question for name, question in COPIER_YML.items() if not name.startswith("_")}
@@ -46,6 +46,15 @@ def test_choices_agree(name: str) -> None:
     assert sorted(offered) == sorted(accepted)
 
 
+def test_the_releases_are_labelled_as_they_are() -> None:
+    """By Placement's version, and by whether it is the first of its year and so a SLURP release."""
+    assert {label: choice["value"] for label, choice in ASKED["release"]["choices"].items()} == {
+        f"{release} (Placement {facts['placement'].split('.')[0]}"
+        f"{', SLURP' if release.endswith('.1') else ''})": release
+        for release, facts in RELEASES.items()
+    }
+
+
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_help_asks_a_question_and_gives_an_example(name: str) -> None:
     """A choice is its own example; anything else shows one."""
@@ -65,10 +74,9 @@ def test_what_is_typed_is_checked_at_once(name: str) -> None:
         assert ASKED[name]["validator"] == f"{{{{ problem('{name}', {name}) }}}}"
 
 
-@pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
-def test_conditions_agree(file: Path, render: Render) -> None:
+@pytest.mark.parametrize("answers", VARIANTS.values(), ids=VARIANTS)
+def test_conditions_agree(answers: dict[str, Any], render: Render) -> None:
     """What Copier asked, and so stored, is what the model says is asked."""
-    answers = load(file)
     stored = load(render(answers) / ".copier-answers.yml")
     asked = {name for name in QUESTIONS if Deployment(**answers).is_asked(name)}
     assert {name for name in stored if not name.startswith("_")} == asked
