@@ -10,7 +10,7 @@ first question, and the whole of the answers once before anything is rendered. B
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,23 +22,22 @@ from copier.errors import UserMessageError
 from copier_template_extensions import ContextHook
 
 
-def _sibling(stem: str) -> ModuleType:
-    """Load a file beside this one under a name of its own.
+def _package() -> str:
+    """Make the files beside this one a package with a name of its own, and return the name.
 
-    An update runs the old and the new version of the template in one process; a plain import would
-    give the one the other's module.
+    An update runs the old and the new version of the template in one process; under one name, the
+    one would get the other's modules.
     """
-    path = Path(__file__).with_name(f"{stem}.py")
-    name = f"_{stem}_{hashlib.sha256(str(path.parent).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec
-    assert spec.loader
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    folder = Path(__file__).parent
+    name = f"_copier_placement_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    package = sys.modules[name] = ModuleType(name)
+    package.__path__ = [str(folder)]
+    return name
 
 
-_deployment = _sibling("deployment")
+_PACKAGE = _package()
+_deployment = importlib.import_module(f"{_PACKAGE}.deployment")
+_releases = importlib.import_module(f"{_PACKAGE}.releases")
 
 OWN_PLACES = ("values.local.yaml", "gabbits/local/")
 """What is rendered once and is the user's from then on: `_skip_if_exists` in copier.yml."""
@@ -107,7 +106,7 @@ class DeploymentContext(ContextHook):
 
     def _release_step(self, wanted: str) -> str:
         deployed = self._stored.get("release", wanted)
-        return str(_deployment.release_step(deployed, wanted))
+        return str(_releases.release_step(deployed, wanted))
 
     def _ruled_out(self, context: Mapping[str, Any], name: str, choice: str) -> str:
         """Say why a choice is disabled in the prompt, or nothing.

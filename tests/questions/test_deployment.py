@@ -9,12 +9,11 @@ import pytest
 from extensions.deployment import (
     ASKED_WHEN,
     QUESTIONS,
-    RELEASES,
     Deployment,
     field_problem,
     problems,
-    release_step,
 )
+from extensions.releases import RELEASES, release_step
 from tests.render.variants import VARIANTS
 
 TEXT_QUESTIONS = [

@@ -221,11 +221,10 @@ def newer(copier_template: Path, tmp_path: Path) -> Callable[[Mapping[str, str]]
     def newer(edits: Mapping[str, str]) -> Path:
         template = tmp_path / "newer"
         git(tmp_path, "clone", "--quiet", str(copier_template), str(template))
-        for file in ("copier.yml", "extensions/deployment.py"):
-            text = (template / file).read_text()
-            for old, new in edits.items():
-                text = re.sub(old, new, text, flags=re.MULTILINE)
-            (template / file).write_text(text)
+        files = [template / "copier.yml", *template.glob("extensions/*.py")]
+        for old, new in edits.items():
+            [file] = [it for it in files if re.search(old, it.read_text(), re.MULTILINE)]
+            file.write_text(re.sub(old, new, file.read_text(), flags=re.MULTILINE))
         commit_all(template)
         git(template, "tag", "100.0.0")
         return template

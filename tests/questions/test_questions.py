@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 import pytest
 
-from extensions.deployment import QUESTIONS, RELEASES, Deployment
+from extensions.deployment import QUESTIONS, Deployment
+from extensions.releases import RELEASES
 from tests.conftest import ROOT, Render, load
 from tests.render.variants import VARIANTS
 

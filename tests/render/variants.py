@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from allpairspy.allpairs import AllPairs
 
-from extensions.deployment import RELEASES, problems
+from extensions.deployment import problems
+from extensions.releases import RELEASES
 from tests.conftest import VALID, load
 
 CHOICES: dict[str, list[Any]] = {
