@@ -52,9 +52,10 @@ cp /usr/share/base-passwd/passwd.master etc/passwd
 cp /usr/share/base-passwd/group.master etc/group
 echo 'placement:x:42424:42424::/var/lib/placement:/usr/sbin/nologin' >> etc/passwd
 echo 'placement:x:42424:' >> etc/group
-# The default database, where a volume can keep it.
+# The default database, where a volume can keep it; also for a user of any number, whose group is 0.
 mkdir var/lib/placement
-chown 42424:42424 var/lib/placement
+chown 42424:0 var/lib/placement
+chmod g+rwX var/lib/placement
 ln -s var/lib/placement/cats.db cats.db
 mkdir -p etc/placement
 python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash "usr/lib/$python" > /dev/null

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -90,6 +91,18 @@ BAD = {
         KEYSTONE | {"OS_KEYSTONE_AUTHTOKEN__PASSWORD": f"{SECRET}$word"},
         r'OS_KEYSTONE_AUTHTOKEN__PASSWORD holds a single "\$".*"\$\$".*PASSWORD_FILE',
     ),
+    "dollar before the secret": Bad(
+        NOAUTH | {DATABASE: f"mysql+pymysql://u:p${SECRET}@h/d"},
+        r'CONNECTION holds a single "\$".*"\$\$".*CONNECTION_FILE',
+    ),
+    "dollar in the auth type": Bad(
+        KEYSTONE | {"OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE": f"p${SECRET}"},
+        r'OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE holds a single "\$".*"\$\$"',
+    ),
+    "empty name of a file": Bad(NOAUTH | {f"{DATABASE}_FILE": ""}, r"CONNECTION_FILE is empty"),
+    "no file but a folder": Bad(
+        NOAUTH | {f"{DATABASE}_FILE": "/etc"}, r"CONNECTION_FILE=/etc is not a file"
+    ),
     "unreadable file": Bad(
         NOAUTH | {f"{DATABASE}_FILE": "/run/secrets/absent"},
         r"CONNECTION_FILE=/run/secrets/absent cannot be read: No such file.*uid 42424",
@@ -103,15 +116,19 @@ BAD = {
     ),
     "database URL with an open password": Bad(
         NOAUTH | {DATABASE: f"mysql+pymysql://placement:p@{SECRET}@db/placement"},
-        r"is not a database URL.*URL-encoded",
+        r"is not a database URL: write it as mysql\+pymysql://USER:PASSWORD@HOST/NAME.*URL-encoded",
     ),
     "unknown database": Bad(
         NOAUTH | {DATABASE: f"mysq://placement:{SECRET}@db/placement"},
-        r"no database is known as mysq; use .*mysql\+pymysql",
+        r"there is no driver for mysq; write .*mysql\+pymysql",
     ),
     "no driver": Bad(
         NOAUTH | {DATABASE: f"mysql://placement:{SECRET}@db/placement"},
-        r"no driver here for mysql; use .*mysql\+pymysql",
+        r"there is no driver for mysql; write .*mysql\+pymysql",
+    ),
+    "driver that oslo.db does not know": Bad(
+        NOAUTH | {DATABASE: f"mariadb+pymysql://placement:{SECRET}@db/placement"},
+        r"there is no driver for mariadb\+pymysql; write .*mysql\+pymysql:// for MySQL and MariaDB",
     ),
     "database refuses": Bad(
         NOAUTH
@@ -139,7 +156,10 @@ BAD = {
         NOAUTH, r"no schema yet: run the command db-sync once, or set DB_SYNC=True"
     ),
     "sync spelled otherwise": Bad(
-        NOAUTH | {"DB_SYNC": "yes"}, r"DB_SYNC=yes is neither True nor False"
+        NOAUTH | {"DB_SYNC": "yes"}, r"DB_SYNC='yes' is neither True nor False"
+    ),
+    "sync from a file": Bad(
+        NOAUTH | {"DB_SYNC_FILE": "/x"}, r"DB_SYNC_FILE is not read: .*set DB_SYNC"
     ),
     "no port": Bad(NOAUTH | {"PORT": "http"}, r"PORT=http is not a whole number"),
     "too high a port": Bad(NOAUTH | {"PORT": "65536"}, r"PORT=65536 is not a port"),
@@ -169,6 +189,12 @@ def test_is_refused_with_one_line(case: str, newest: str, run: Run) -> None:
     started = time.monotonic()
     assert re.search(bad.message, refusal(run(newest, env=bad.env, timeout=20)))
     assert time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize("case", ["no port", "no processes", "no threads", "sync from a file"])
+def test_check_config_refuses_what_serving_refuses(case: str, newest: str, run: Run) -> None:
+    bad = BAD[case]
+    assert re.search(bad.message, refusal(run(newest, "check-config", env=bad.env)))
 
 
 @pytest.mark.parametrize("command", ["db-sync", "check-config", "upgrade-check"])
@@ -209,6 +235,63 @@ def test_a_file_that_the_user_may_not_read(newest: str, run: Run, tmp_path: Path
     options = (f"--volume={tmp_path}:/run/secrets:ro",)
     env = NOAUTH | {f"{DATABASE}_FILE": "/run/secrets/connection"}
     assert "Permission denied" in refusal(run(newest, env=env, options=options))
+
+
+FILES = {
+    "nothing": ("\n", r"CONNECTION_FILE=\S+: the file is empty"),
+    "several lines": (f"one\n{SECRET}\n", r"CONNECTION_FILE=\S+: the file has more than one line"),
+    "a URL without a driver": (f"mysq://u:{SECRET}@h/d", r"there is no driver for mysq"),
+    "too large": (
+        SECRET + "x" * 65536,
+        r"CONNECTION_FILE=\S+: the file is larger than 65536 bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_file_that_holds_no_url(case: str, newest: str, run: Run, tmp_path: Path) -> None:
+    text, message = FILES[case]
+    (tmp_path / "connection").write_text(text, encoding="utf-8")
+    options = (f"--volume={readable(tmp_path)}:/run/secrets:ro",)
+    env = NOAUTH | {f"{DATABASE}_FILE": "/run/secrets/connection"}
+    assert re.search(message, refusal(run(newest, "check-config", env=env, options=options)))
+
+
+@pytest.mark.parametrize(
+    "option", ["PLACEMENT_DATABASE__MAX_RETRIES", "KEYSTONE_AUTHTOKEN__AUTH_TYPE"]
+)
+def test_what_is_in_a_file_is_not_shown(option: str, newest: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "value").write_text(SECRET, encoding="utf-8")
+    options = (f"--volume={readable(tmp_path)}:/run/secrets:ro",)
+    env = NOAUTH | {f"OS_{option}_FILE": "/run/secrets/value"}
+    assert f"OS_{option}_FILE" in refusal(run(newest, env=env, options=options))
+
+
+def test_a_file_that_nobody_writes(newest: str, run: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "connection")
+    options = (f"--volume={readable(tmp_path)}:/run/secrets:ro",)
+    env = NOAUTH | {f"{DATABASE}_FILE": "/run/secrets/connection"}
+    line = refusal(run(newest, env=env, options=options, timeout=20))
+    assert "is not a file" in line
+
+
+def test_a_dollar_in_a_configuration_file(newest: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "placement.conf").write_text(
+        f"[placement_database]\nconnection = mysql+pymysql://u:p${SECRET}@h/d\n", encoding="utf-8"
+    )
+    options = (f"--volume={readable(tmp_path)}:/etc/placement:ro",)
+    assert 'holds a single "$"' in refusal(run(newest, env=NOAUTH, options=options))
+
+
+def test_a_database_that_cannot_be_written(newest: str, run: Run, volume: str) -> None:
+    """Placement writes its traits when it is loaded: not only the schema has to be there."""
+    assert (
+        run(newest, "db-sync", options=(f"--volume={volume}:/var/lib/placement",)).returncode == 0
+    )
+    options = (f"--volume={volume}:/var/lib/placement:ro",)
+    line = refusal(run(newest, env=NOAUTH, options=options))
+    assert re.search(r"the database sqlite:////cats.db cannot be used: .*Mount a volume", line)
+    assert "SQL" not in line
 
 
 def test_a_configuration_file_that_does_not_parse(newest: str, run: Run, tmp_path: Path) -> None:

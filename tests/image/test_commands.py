@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.containers import Output, Server
 
@@ -57,3 +58,40 @@ def test_check_config_needs_no_database(newest: str, run: Run) -> None:
     result = run(newest, "check-config", env=env)
     assert (result.returncode, result.stderr) == (0, "")
     assert "the configuration is valid" in result.stdout
+
+
+def test_many_may_bring_the_schema_up_to_date_at_once(newest: str, run: Run, volume: str) -> None:
+    options = (f"--volume={volume}:/var/lib/placement",)
+    with ThreadPoolExecutor(4) as pool:
+        syncing = [pool.submit(run, newest, "db-sync", options=options) for _ in range(4)]
+    results = [sync.result() for sync in syncing]
+    assert [result.stderr for result in results if result.returncode != 0] == []
+    migrated = [result for result in results if "Running upgrade" in result.stdout]
+    assert len(migrated) == 1
+
+
+# db-sync, told to end when it has made the first table.
+STOPPED_SYNC = """
+import os, runpy, signal, sys
+import sqlalchemy as sa
+
+@sa.event.listens_for(sa.Engine, "after_cursor_execute")
+def stop(connection, cursor, statement, *_):
+    if "CREATE TABLE allocations" in statement:
+        print("told to end", flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+sys.argv = ["/startup", "db-sync"]
+runpy.run_path("/startup", run_name="__main__")
+"""
+
+
+def test_a_stop_leaves_no_half_of_a_migration(newest: str, run: Run, volume: str) -> None:
+    options = (f"--volume={volume}:/var/lib/placement",)
+    python = "--entrypoint=/opt/placement/bin/python3"
+    stopped = run(newest, "-c", STOPPED_SYNC, options=(*options, python))
+    assert stopped.returncode == 143, stopped.stdout + stopped.stderr
+    assert stopped.stdout.count("told to end") == 1
+    again = run(newest, "db-sync", options=options)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "Running upgrade" not in again.stdout

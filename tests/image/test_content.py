@@ -109,7 +109,7 @@ def test_it_does_not_run_as_root(content: Content) -> None:
     assert content.settings["Config"]["User"] == "42424:42424"
     assert re.search(r"^placement:x:42424:42424:", content.text("etc/passwd"), re.M)
     data = content.files["var/lib/placement"]
-    assert (data.uid, data.gid) == (42424, 42424)
+    assert (data.uid, data.gid, data.mode & 0o070) == (42424, 0, 0o070)
     assert content.files["cats.db"].linkname == "var/lib/placement/cats.db"
     others = [
         path
@@ -119,12 +119,14 @@ def test_it_does_not_run_as_root(content: Content) -> None:
     assert others == []
 
 
-def test_its_labels_say_what_it_is(content: Content) -> None:
+def test_its_labels_say_what_it_is(content: Content, render: Render) -> None:
     facts = yaml.safe_load((ROOT / f"releases/{content.release}.yml").read_text(encoding="utf-8"))
     labels = content.settings["Config"]["Labels"]
     assert labels["org.opencontainers.image.version"] == facts["placement"]
     assert labels["org.opencontainers.image.ref.name"] == content.release
     assert labels["org.opencontainers.image.title"] == "placement"
+    answers = load(render({"release": content.release}) / ".copier-answers.yml")
+    assert labels["org.opencontainers.image.base.name"] == answers["base_image"]
     assert "org.opencontainers.image.created" not in labels
 
 

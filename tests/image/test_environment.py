@@ -6,7 +6,8 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -31,11 +32,30 @@ def test_placedocks_two_commands(
     """Both as placedock's readme has them, and what it asks with curl."""
     image(NEWEST)  # the base image is there, and so is what can be built once
     repository = render({"release": NEWEST})
-    subprocess.run([engine, "build", "-t", "placedock", "."], cwd=repository, check=True)
+    command = [engine, "build", "-t", "placedock", "."]
+    with kept_tag(engine, "placedock"):
+        subprocess.run(command, cwd=repository, check=True)
+        run_placedock(engine, container_name())
+
+
+@contextmanager
+def kept_tag(engine: str, tag: str) -> Iterator[None]:
+    """Let the block use a tag, and give it back to the image that had it."""
+    before = subprocess.check_output([engine, "images", "--quiet", "--no-trunc", tag], text=True)
+    try:
+        yield
+    finally:
+        if before:
+            subprocess.run([engine, "tag", before.split()[0], tag], check=True)
+        else:
+            subprocess.run([engine, "rmi", "--force", tag], capture_output=True, check=True)
+
+
+def run_placedock(engine: str, name: str) -> None:
+    """Run the image placedock as its readme has it, and ask it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    name = container_name()
     # -d and the name are the test's; Podman keeps low ports from users, Docker does not.
     command = [engine, "run", "-d", "--name", name, *([LOW_PORTS] if engine == "podman" else [])]
     command += ["-t", "-p", f"127.0.0.1:{port}:80", "-e", "DB_SYNC=True"]
@@ -47,7 +67,7 @@ def test_placedocks_two_commands(
         assert client.get("/resource_providers").status_code == 401
         found = client.get("/resource_providers", headers={"x-auth-token": "admin"})
         assert found.json() == {"resource_providers": []}
-    subprocess.run([engine, "rmi", "--force", "placedock"], capture_output=True, check=False)
+    subprocess.run([engine, "rm", "--force", name], capture_output=True, check=True)
 
 
 def test_a_locked_down_container_serves_and_stays_quiet(
@@ -87,21 +107,49 @@ def test_a_file_is_read_literally(
     secret = f"--volume={readable(tmp_path)}:/run/secrets:ro"
     env = {f"{DATABASE}_FILE": "/run/secrets/connection"}
     assert run(newest, "db-sync", env=env, options=(*mounts, secret)).returncode == 0
-    assert databases(newest, run, mounts) == ["a$b$$c.db"]
+    assert databases(newest, run, mounts) == ["a$b$$c.db", "a$b$$c.db.lock"]
 
 
 def test_a_doubled_dollar_is_one(newest: str, run: Run, volume: str) -> None:
     mounts = (f"--volume={volume}:/var/lib/placement",)
     env = {DATABASE: "sqlite:////var/lib/placement/a$$b.db"}
     assert run(newest, "db-sync", env=env, options=mounts).returncode == 0
-    assert databases(newest, run, mounts) == ["a$b.db"]
+    assert databases(newest, run, mounts) == ["a$b.db", "a$b.db.lock"]
 
 
 def databases(image: str, run: Run, mounts: tuple[str, ...]) -> list[str]:
     """Return the names of the files in the volume."""
-    listing = "import os; print(*os.listdir('/var/lib/placement'), sep='\\n')"
+    listing = "import os; print(*sorted(os.listdir('/var/lib/placement')), sep='\\n')"
     options = (*mounts, "--entrypoint=/opt/placement/bin/python3")
     return run(image, "-c", listing, options=options).stdout.split()
+
+
+def test_files_may_say_who_may_come_in(newest: str, run: Run, tmp_path: Path) -> None:
+    """What these two say decides which further options there are."""
+    (tmp_path / "strategy").write_text("keystone\n", encoding="utf-8")
+    (tmp_path / "type").write_text("password\n", encoding="utf-8")
+    env = {
+        "OS_API__AUTH_STRATEGY_FILE": "/run/secrets/strategy",
+        "OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE_FILE": "/run/secrets/type",
+        "OS_KEYSTONE_AUTHTOKEN__AUTH_URL": "http://keystone.invalid:5000/v3",
+        "OS_KEYSTONE_AUTHTOKEN__USERNAME": "placement",
+    }
+    options = (f"--volume={readable(tmp_path)}:/run/secrets:ro",)
+    result = run(newest, "check-config", env=env, options=options)
+    assert result.returncode == 0, result.stderr
+
+
+def test_any_user_of_group_0_may_run_it(newest: str, start: Start) -> None:
+    server = start(newest, options=("--user=1000660000:0",))
+    assert server.client.post("/resource_providers", json={"name": "a"}).status_code == 201
+
+
+def test_uwsgi_reads_no_variable_of_its_own(newest: str, start: Start, engine: str) -> None:
+    server = start(newest, {"UWSGI_HTTP_SOCKET": ":9999", "UWSGI_PORT": "tcp://10.0.0.1:80"})
+    connect = "import socket; socket.create_connection(('127.0.0.1', 9999))"
+    command = [engine, "exec", server.name, "/opt/placement/bin/python3", "-c", connect]
+    result = subprocess.run(command, text=True, capture_output=True, check=False)
+    assert "Connection refused" in result.stderr
 
 
 def test_an_option_named_file_is_that_option(newest: str, start: Start, tmp_path: Path) -> None:
@@ -225,15 +273,31 @@ def test_a_stop_is_quick_at_any_moment(
     env += [f"--env={DATABASE}=mysql+pymysql://placement@127.0.0.1:1/placement"]
     subprocess.run([engine, "run", "--detach", "--name", name, *env, newest], check=True)
     waiting = Retrying(stop=stop_after_delay(15), wait=wait_fixed(0.2), reraise=True)
-    waiting(_is_waiting, engine, name)
+    waiting(_says, engine, name, "SQL connection failed")
     started = time.monotonic()
     subprocess.run([engine, "stop", "--time", "10", name], capture_output=True, check=True)
     assert time.monotonic() - started < 5
     assert exit_code(engine, name) == 143
 
 
-def _is_waiting(engine: str, name: str) -> None:
-    assert "SQL connection failed" in logs(engine, name)
+@pytest.mark.parametrize("after", [0.0, 0.1, 0.3, 0.6, 0.9, 1.2, 2.0])
+def test_a_stop_is_heard_throughout_the_start(
+    after: float, newest: str, engine: str, container_name: Callable[[], str]
+) -> None:
+    name = container_name()
+    env = ["--env=OS_API__AUTH_STRATEGY=noauth2", f"--env=PORT={PORT}", "--env=DB_SYNC=True"]
+    subprocess.run([engine, "run", "--detach", "--name", name, *env, newest], check=True)
+    waiting = Retrying(stop=stop_after_delay(15), wait=wait_fixed(0.05), reraise=True)
+    waiting(_says, engine, name, "Operational MODE")
+    time.sleep(after)
+    started = time.monotonic()
+    subprocess.run([engine, "stop", "--time", "10", name], capture_output=True, check=True)
+    assert time.monotonic() - started < 5
+    assert exit_code(engine, name) in (0, 15, 143)
+
+
+def _says(engine: str, name: str, text: str) -> None:
+    assert text in logs(engine, name)
 
 
 def exit_code(engine: str, name: str) -> int:

@@ -1,9 +1,12 @@
 """The container's commands; see /startup.sh."""
 
+# First of all, so that no signal is lost while the others are imported.
+import ending  # noqa: F401
+
+# isort: split
+
 import os
-import signal
 import sys
-from typing import NoReturn
 
 from problem import StartError, told_in_one_line
 
@@ -29,7 +32,7 @@ def check_config(arguments: list[str]) -> None:
 
     config = options.load()
     options.require_auth_strategy(config)
-    server.check_sync(os.environ.get("DB_SYNC", ""))
+    server.check(config)
     database.check_url(config)
     print("the configuration is valid")
 
@@ -45,7 +48,8 @@ def prepare(*, sync: bool) -> bool:
     config = options.load()
     log.setup(config, "placement")
     db_api.configure(config)
-    return database.prepare(config, sync=sync)
+    with database.preparing(config):
+        return database.prepare(config, sync=sync)
 
 
 def db_sync(arguments: list[str]) -> None:
@@ -78,14 +82,8 @@ COMMANDS = {
 }
 
 
-def end(*_: object) -> NoReturn:
-    """End on SIGTERM: process 1 has no default for it."""
-    os._exit(128 + signal.SIGTERM)
-
-
 def main(arguments: list[str]) -> None:
     """Run the command named, or serve."""
-    signal.signal(signal.SIGTERM, end)
     name = arguments[0] if arguments else "serve"
     if name not in COMMANDS:
         raise StartError(

@@ -3,21 +3,27 @@
 import gc
 import logging
 import os
-import signal
 from typing import Any
 
+import ending  # noqa: F401
 from problem import STDERR_VARIABLE, StartError, told_in_one_line
+
+# What probes ask for, also under the prefix.
+PROBED = ("/", "/placement", "/placement/")
 
 
 def load() -> Any:
     """Return placement's WSGI application, loaded on a database that is ready."""
     from placement import deploy, wsgi
 
+    import database
+
     load_placement = deploy.loadapp
 
     def load_on_ready_database(config: Any) -> Any:
-        prepare(config)
-        return load_placement(config)
+        with database.preparing(config):
+            prepare(config)
+            return load_placement(config)
 
     # placement has no hook between reading its configuration and writing to the database.
     deploy.loadapp = load_on_ready_database
@@ -39,22 +45,16 @@ def prepare(config: Any) -> None:
 def is_told(record: logging.LogRecord) -> bool:
     """Return whether a request is worth a line: a probe of / that went well is not."""
     request = record.args if isinstance(record.args, dict) else {}
-    return (request.get("REQUEST_URI"), request.get("status")) != ("/", "200")
-
-
-def end(*_: object) -> None:
-    """End on SIGTERM while still starting: as process 1 nothing else would."""
-    os._exit(128 + signal.SIGTERM)
+    return request.get("status") != "200" or request.get("REQUEST_URI") not in PROBED
 
 
 def start() -> Any:
     """Load the application, or end this process with one line that says why."""
-    before = signal.signal(signal.SIGTERM, end)
     with told_in_one_line():
         application = load()
-    signal.signal(signal.SIGTERM, before)
     logging.getLogger("placement.requestlog").addFilter(is_told)
-    os.close(int(os.environ.pop(STDERR_VARIABLE, os.dup(2))))
+    if STDERR_VARIABLE in os.environ:
+        os.close(int(os.environ.pop(STDERR_VARIABLE)))
     return application
 
 

@@ -1,9 +1,15 @@
 """The database before placement serves from it: its URL, whether it answers, and its schema."""
 
 import contextlib
+import fcntl
+import os
+import re
+import select
 import signal
-from collections.abc import Iterator
-from typing import NoReturn
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
@@ -14,6 +20,7 @@ from placement import db_api
 from placement.db.sqlalchemy import migration
 from sqlalchemy import exc as sa_exc
 
+import ending
 from options import CONNECTION
 from problem import StartError
 
@@ -22,12 +29,18 @@ GRACE = 5
 # One container at a time changes the schema; the others wait so many seconds for it.
 LOCK_WAIT = 300
 LOCKS = {
-    "postgresql": ("SELECT pg_advisory_lock(7310867)", "SELECT pg_advisory_unlock(7310867)"),
+    "postgresql": (
+        "SELECT CAST(pg_try_advisory_lock(7310867) AS INTEGER)",
+        "SELECT pg_advisory_unlock(7310867)",
+    ),
     "mysql": (
-        f"SELECT GET_LOCK('placement_db_sync', {LOCK_WAIT})",
+        "SELECT GET_LOCK('placement_db_sync', 0)",
         "SELECT RELEASE_LOCK('placement_db_sync')",
     ),
 }
+WRITABLE_VOLUME = "Mount a volume that this user may write at /var/lib/placement"
+# What is in the image, and what oslo.db knows the failures of.
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg2", "mysql+pymysql")
 
 
 class NoAnswerError(Exception):
@@ -40,7 +53,11 @@ FAILURES = (NoAnswerError, db_exception.DBError, sa_exc.SQLAlchemyError)
 @exc_filters.filters(
     "postgresql",
     sa_exc.OperationalError,
-    r"(?s).*(failed: (?!.*FATAL)|could not translate host name|FATAL: +the database system is)",
+    r"(?s).*(failed: (?!.*FATAL)|could not translate host name|FATAL: +(the database system is"
+    r"|sorry, too many clients already|remaining connection slots)"
+    # Without what precedes "failed: ", where interruptible() has the driver wait.
+    r"|Connection refused|Connection timed out|No route to host|Network is unreachable"
+    r"|server closed the connection unexpectedly)",
 )
 def postgresql_is_away(error: Exception, *_: object) -> NoReturn:
     """Have oslo.db ask again: it knows only what PostgreSQL's client said before its version 14."""
@@ -59,24 +76,63 @@ def check_url(config: cfg.ConfigOpts) -> sa.URL:
         raise not_a_url from error
     if "@" in (url.host or ""):  # the rest of a password that holds an @
         raise not_a_url
-    choices = "use sqlite:///, postgresql+psycopg2:// or mysql+pymysql://"
-    try:
-        url.get_dialect().import_dbapi()
-    except sa_exc.NoSuchModuleError as error:
+    if url.drivername not in DRIVERS:
         raise StartError(
-            f"{CONNECTION}: no database is known as {url.drivername}; {choices}"
-        ) from error
-    except ImportError as error:
-        raise StartError(f"{CONNECTION}: no driver here for {url.drivername}; {choices}") from error
+            f"{CONNECTION}: there is no driver for {url.drivername}; write sqlite:///,"
+            " postgresql+psycopg2://, or mysql+pymysql:// for MySQL and MariaDB alike"
+        )
     return url
+
+
+@contextlib.contextmanager
+def preparing(config: cfg.ConfigOpts) -> Iterator[None]:
+    """While the database is prepared: signals are heard, and what fails is told in one line."""
+    url = check_url(config)
+    try:
+        with interruptible(url):
+            yield
+    except FAILURES as error:
+        raise StartError(
+            f"{name_of(url)} cannot be used: {reason(error)}. {advice(error)}"
+        ) from error
+
+
+@contextlib.contextmanager
+def interruptible(url: sa.URL) -> Iterator[None]:
+    """Have PostgreSQL's driver wait in Python: in its library, it would hear no signal."""
+    if url.get_backend_name() != "postgresql":
+        yield
+        return
+    # Only here, because it takes its time.
+    from psycopg2 import extensions
+
+    extensions.set_wait_callback(wait)
+    try:
+        yield
+    finally:
+        extensions.set_wait_callback(None)
+
+
+def wait(connection: Any) -> None:
+    """Wait until the server has answered; for a connection as long as PGCONNECT_TIMEOUT says."""
+    from psycopg2 import OperationalError, extensions
+
+    connecting = connection.status not in (extensions.STATUS_READY, extensions.STATUS_BEGIN)
+    limit = int(os.environ.get("PGCONNECT_TIMEOUT", "0")) if connecting else 0
+    end = time.monotonic() + limit if limit else None
+    while (state := connection.poll()) != extensions.POLL_OK:
+        reading = [connection] if state == extensions.POLL_READ else []
+        writing = [connection] if state == extensions.POLL_WRITE else []
+        left = max(0.0, end - time.monotonic()) if end else None
+        if not any(select.select(reading, writing, [], left)):
+            raise OperationalError("connection failed: timeout expired")
 
 
 def prepare(config: cfg.ConfigOpts, *, sync: bool) -> bool:
     """Wait for the database; bring its schema up to date, or return whether it has one."""
-    url = check_url(config)
-    engine = connect(config, name_of(url))
+    engine = connect(config)
     if sync:
-        with migration_lock(engine):
+        with migration_lock(engine), undisturbed():
             migration.upgrade("head")
     revision = migration.version(engine=engine)
     known = ScriptDirectory.from_config(migration._alembic_config())
@@ -100,18 +156,15 @@ def refuse_behind(revision: str, known: ScriptDirectory) -> None:
         )
 
 
-def connect(config: cfg.ConfigOpts, database: str) -> sa.Engine:
+def connect(config: cfg.ConfigOpts) -> sa.Engine:
     """Return an engine that has been connected, within the bound that the options set."""
     retries = config.placement_database.max_retries
     bound = retries * config.placement_database.retry_interval + GRACE if retries > 0 else 0
-    try:
-        with time_limit(bound):
-            engine = db_api.get_placement_engine()
-            # With max_retries=0 the engine has not connected yet.
-            engine.connect().close()
-            return engine
-    except FAILURES as error:
-        raise StartError(f"{database} cannot be used: {reason(error)}. {advice(error)}") from error
+    with time_limit(bound):
+        engine = db_api.get_placement_engine()
+        # With max_retries=0 the engine has not connected yet.
+        engine.connect().close()
+        return engine
 
 
 def reason(error: BaseException) -> str:
@@ -122,10 +175,12 @@ def reason(error: BaseException) -> str:
 
 def advice(error: BaseException) -> str:
     """Return what may be done about it."""
+    if re.search("too many (clients|connections)|connection slots", str(error), re.IGNORECASE):
+        return "Let it take more connections, or others hold fewer"
     if isinstance(error, NoAnswerError | db_exception.DBConnectionError):
         return f"Start it, or correct {CONNECTION}"
     if "unable to open database file" in str(error) or "readonly" in str(error):
-        return "Mount a volume that this user may write at /var/lib/placement"
+        return WRITABLE_VOLUME
     return f"Correct it there, or in {CONNECTION}"
 
 
@@ -146,29 +201,71 @@ def time_limit(seconds: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put off the end until the schema is whole: MySQL cannot take back half a migration."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending.SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ending.SIGNALS)
+
+
+@contextlib.contextmanager
 def migration_lock(engine: sa.Engine) -> Iterator[None]:
     """Let one container at a time change the schema: placement itself has no lock for that."""
-    take, release = LOCKS.get(engine.dialect.name, ("", ""))
-    if not take:
-        yield
+    if engine.dialect.name == "sqlite":
+        with file_lock(engine.url.database):
+            yield
         return
+    take, release = LOCKS[engine.dialect.name]
     with engine.connect() as connection:
-        take_lock(connection, take)
+        take_lock(lambda: connection.execute(sa.text(take)).scalar() == 1)
         try:
             yield
         finally:
             connection.execute(sa.text(release))
 
 
-def take_lock(connection: sa.Connection, statement: str) -> None:
-    """Take the lock, or say that it cannot be had within its bound."""
+@contextlib.contextmanager
+def file_lock(database: str | None) -> Iterator[None]:
+    """Hold the lock of a sqlite database, a file beside it; a database in memory has none."""
+    if database in (None, "", ":memory:"):
+        yield
+        return
+    path = Path(f"{Path(database).resolve()}.lock")
     try:
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.text(f"SET lock_timeout = '{LOCK_WAIT}s'"))
-        taken = connection.execute(sa.text(statement)).scalar()
-    except FAILURES as error:
-        raise StartError(f"the lock for changing the schema: {reason(error)}") from error
-    if taken == 0:
+        file = path.open("a")
+    except OSError as error:
         raise StartError(
-            f"for {LOCK_WAIT} s another container has been changing the schema: look at that one"
-        )
+            f"{path} cannot be written: {error.strerror}. {WRITABLE_VOLUME}"
+        ) from error
+    with file:
+        take_lock(lambda: is_locked(file.fileno()))
+        yield
+
+
+def is_locked(file: int) -> bool:
+    """Lock a file and return True, unless another process has locked it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def take_lock(is_taken: Callable[[], bool]) -> None:
+    """Take the lock, or say that it cannot be had within its bound.
+
+    By asking again and again: what waits in a database's driver hears no signal.
+    """
+    end = time.monotonic() + LOCK_WAIT
+    if is_taken():
+        return
+    print(f"another container is changing the schema, waiting up to {LOCK_WAIT} s", flush=True)
+    while not is_taken():
+        if time.monotonic() > end:
+            raise StartError(
+                f"for {LOCK_WAIT} s another container has been changing the schema:"
+                " look at that one"
+            )
+        time.sleep(0.5)

@@ -3,7 +3,8 @@
 import difflib
 import logging
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -17,24 +18,40 @@ CONNECTION = "OS_PLACEMENT_DATABASE__CONNECTION"
 AUTH_STRATEGY = "OS_API__AUTH_STRATEGY"
 KEYSTONE_GROUP = "keystone_authtoken"
 AUTH_TYPE = "OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE"
+AUTH_SECTION = "OS_KEYSTONE_AUTHTOKEN__AUTH_SECTION"
 # What placedock's readme had, and what is meant by it.
 PLACEDOCK = {"OS_KEYSTONE_AUTHTOKEN__USER": "OS_KEYSTONE_AUTHTOKEN__USERNAME"}
 # How long to wait for the database at the start: about a minute, where nobody has said otherwise.
 WAIT = {"max_retries": "30", "retry_interval": "2"}
+# No option needs more than this many bytes.
+MAX_FILE = 64 * 1024
+# The options whose value came from a file: no message shows it.
+from_file: set[str] = set()
+
+Known = dict[str, tuple[str | None, cfg.Opt]]
 
 
 def load() -> cfg.ConfigOpts:
     """Check the environment, make it what oslo.config reads, and return the configuration."""
     config = cfg.ConfigOpts()
     placement_conf.register_opts(config)
-    register_keystone(config)
-    known = known_variables(config)
-    read_files(known)
-    refuse_unknown(known)
     try:
+        # These three say which further options there are.
+        for variable in (AUTH_STRATEGY, AUTH_TYPE, AUTH_SECTION):
+            read_file(variable)
+        register_keystone(config)
+        known = known_variables(config)
+        read_files(known)
+        refuse_unknown(known)
+        refuse_references(known, known)
         parse(config)
         for name in sorted(known.keys() & os.environ.keys()):
             check_value(config, name, *known[name])
+    except (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError) as error:
+        raise StartError(
+            'an option in /etc/placement holds a single "$", which stands for another option:'
+            ' write "$$" for a "$"'
+        ) from error
     except cfg.Error as error:
         raise StartError(f"placement's configuration is not valid: {error}") from error
     set_defaults(config, WAIT)
@@ -69,6 +86,7 @@ def register_keystone(config: cfg.ConfigOpts) -> None:
 
     for group, options in opts.list_auth_token_opts():
         config.register_opts(options, group=group)
+    refuse_references(known_variables(config), (AUTH_TYPE, AUTH_SECTION))
     if not register_auth_plugin(config) and keystone:
         raise StartError(f"{AUTH_TYPE} is not set: say password or v3applicationcredential")
 
@@ -93,12 +111,13 @@ def register_auth_plugin(config: cfg.ConfigOpts) -> bool:
         plugin_options = loading.get_auth_plugin_conf_options(auth_type)
     except exceptions.NoMatchingPlugin as error:
         plugins = ", ".join(sorted(entry_points(group=loading.PLUGIN_NAMESPACE).names))
-        raise StartError(f"{AUTH_TYPE}={auth_type} is none of {plugins}") from error
+        shown = "_FILE" if AUTH_TYPE in from_file else f"={auth_type}"
+        raise StartError(f"{AUTH_TYPE}{shown} is none of {plugins}") from error
     config.register_opts(plugin_options, group=section)
     return True
 
 
-def known_variables(config: cfg.ConfigOpts) -> dict[str, tuple[str | None, cfg.Opt]]:
+def known_variables(config: cfg.ConfigOpts) -> Known:
     """Return each variable that oslo.config would read, with its group and option."""
     groups: list[tuple[str | None, dict]] = [(None, config._opts)]
     groups += [(name, group._opts) for name, group in config._groups.items()]
@@ -114,43 +133,66 @@ def option_variables() -> Iterator[str]:
     return (name for name in sorted(os.environ) if name.startswith("OS_") and "__" in name)
 
 
-def read_files(known: dict[str, tuple[str | None, cfg.Opt]]) -> None:
+def read_files(known: Known) -> None:
     """Replace each <variable>_FILE by its variable, with what is in the file."""
     for name in list(option_variables()):
         if not name.endswith("_FILE") or name in known:
             continue
         variable = name.removesuffix("_FILE")
         if variable not in known:
-            raise unknown(name, [f"{real}_FILE" for real in known])
-        if variable in os.environ:
-            raise StartError(f"both {variable} and {name} are set: unset one of them")
-        os.environ[variable] = literal(name, Path(os.environ.pop(name)))
+            nearest = nearest_variable(variable, list(known))
+            raise unknown(name, f"{nearest}_FILE" if nearest else None)
+        read_file(variable)
+
+
+def read_file(variable: str) -> None:
+    """Set the variable to what is in the file that <variable>_FILE names, if that is set."""
+    name = f"{variable}_FILE"
+    if name not in os.environ:
+        return
+    if variable in os.environ:
+        raise StartError(f"both {variable} and {name} are set: unset one of them")
+    path = os.environ.pop(name)
+    if not path:
+        raise StartError(f"{name} is empty: set it to the path of a file, or unset it")
+    os.environ[variable] = literal(f"{name}={path}", Path(path))
+    from_file.add(variable)
 
 
 def literal(name: str, path: Path) -> str:
     """Return the file's text, less its last newline, so that oslo.config takes it as it stands."""
     try:
-        text = path.read_text(encoding="utf-8")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise StartError(f"{name} is not a file")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+        text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise StartError(
-            f"{name}={path} cannot be read: {reason}."
-            f" Mount the file so that uid {os.getuid()} may read it"
+            f"{name} cannot be read: {reason}. Mount the file so that uid {os.getuid()} may read it"
         ) from error
     text = text.removesuffix("\n").removesuffix("\r")
-    if "\0" in text or r"\$" in text:
+    problems = {
+        f"the file is larger than {MAX_FILE} bytes": len(data) > MAX_FILE,
+        "the file is empty": not text,
+        "the file has more than one line": "\n" in text,
         # oslo.config takes \$ for $, and knows no other way to write these two characters.
-        raise StartError(
-            rf"{name}={path} holds a NUL or a \$, which no option can: choose another value"
-        )
+        r"the file holds a NUL or a \$, which no option can: choose another value": (
+            "\0" in text or r"\$" in text
+        ),
+    }
+    for problem, is_there in problems.items():
+        if is_there:
+            raise StartError(f"{name}: {problem}")
     return text.replace("$", "$$")
 
 
-def refuse_unknown(known: dict[str, tuple[str | None, cfg.Opt]]) -> None:
+def refuse_unknown(known: Known) -> None:
     """Refuse a variable that placement would silently ignore."""
     for name in option_variables():
         if name not in known:
-            raise unknown(name, list(known))
+            raise unknown(name, nearest_variable(name, list(known)))
     # One underscore where two belong: not an option's name, but hardly meant for anything else.
     flat = {name.replace("__", "_"): name for name in known}
     for name in sorted(os.environ):
@@ -158,14 +200,13 @@ def refuse_unknown(known: dict[str, tuple[str | None, cfg.Opt]]) -> None:
             raise StartError(f"{name} is not an option of placement: did you mean {flat[name]}?")
 
 
-def unknown(name: str, known: list[str]) -> StartError:
+def unknown(name: str, nearest: str | None) -> StartError:
     """Return the refusal of a name, with the nearest right one."""
     message = f"{name} is not an option of placement"
     if name.startswith(f"OS_{KEYSTONE_GROUP.upper()}__") and AUTH_TYPE not in os.environ:
         return StartError(
             f"{message}, or of an auth plugin that {AUTH_TYPE} names (password, …): set it"
         )
-    nearest = nearest_variable(name, known)
     return StartError(f"{message}: did you mean {nearest}?" if nearest else f"{message}: unset it")
 
 
@@ -182,17 +223,30 @@ def nearest_variable(name: str, known: list[str]) -> str | None:
     return None
 
 
+def refuse_references(known: Known, names: Iterable[str]) -> None:
+    """Refuse a "$" that stands for no option: oslo.config would show what follows it."""
+    options = {(group, option.dest) for group, option in known.values()}
+    for name in sorted(known.keys() & os.environ.keys() & set(names)):
+        group = known[name][0]
+        value = os.environ[name].replace(r"\$", "$$")
+        for match in cfg.ConfigOpts.Template.pattern.finditer(value):
+            key = match["named"] or match["braced"]
+            dotted = tuple(key.split(".", 1)) if key else ()
+            if key and not options & {(group, key), (None, key), dotted}:
+                raise StartError(
+                    f'{name} holds a single "$", which stands for another option: write "$$" for'
+                    f' a "$", or put the value into a file and its path into {name}_FILE'
+                )
+
+
 def check_value(config: cfg.ConfigOpts, name: str, group: str | None, option: cfg.Opt) -> None:
     """Read the option as placement will, so that a wrong value is refused now."""
     try:
         section = config[group] if group else config
         section[option.dest]
-    except (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError) as error:
-        raise StartError(
-            f'{name} holds a single "$", which stands for another option: write "$$" for a "$",'
-            f" or put the value into a file and its path into {name}_FILE"
-        ) from error
     except ValueError as error:
+        if name in from_file:
+            raise StartError(f"what {name}_FILE names holds no valid value") from error
         shown = "" if option.secret else f"={os.environ[name]}"
         reason = "" if option.secret else f": {str(error).rsplit(' is not valid: ', 1)[-1]}"
         raise StartError(f"{name}{shown} is not a valid value{reason}") from error

@@ -17,9 +17,11 @@ class StartError(Exception):
 
 
 def one_line(text: object) -> str:
-    """Return the text in a single line, without passwords in any URL."""
+    """Return the text in a single line, without passwords in any URL or a failed statement."""
     line = " ".join(str(text).split())
-    return re.sub(r"(\w://[^:/@\s]*):[^/\s]*@", r"\1:***@", line)
+    line = re.sub(r" ?(\[SQL: |\(Background on this error).*", "", line)
+    # The word PASSWORD is how an example says where one belongs.
+    return re.sub(r"(\w://[^:/@\s]*):(?!PASSWORD@)[^/\s]*@", r"\1:***@", line)
 
 
 def tell(text: object) -> None:

@@ -19,10 +19,12 @@ CGROUP = Path("/sys/fs/cgroup")
 
 def serve(config: cfg.ConfigOpts) -> None:
     """Become uWSGI; standard error is kept for problems, all logs go to standard output."""
-    check_sync(os.environ.get("DB_SYNC", ""))
-    os.environ["PORT"] = str(port())
-    processes, threads = workers(config.placement_database.connection)
-    os.environ.update(UWSGI_PROCESSES=str(processes), UWSGI_THREADS=str(threads))
+    number, processes, threads = check(config)
+    claim(number)
+    # uWSGI takes any of them for an option: Kubernetes sets some for a Service named uwsgi.
+    for name in [name for name in os.environ if name.startswith("UWSGI_")]:
+        del os.environ[name]
+    os.environ.update(PORT=str(number), UWSGI_PROCESSES=str(processes), UWSGI_THREADS=str(threads))
     if not config.placement_database.connection.startswith("sqlite"):
         # Each thread has a connection, and as many again are in reserve.
         set_defaults(config, {"max_pool_size": str(threads), "max_overflow": str(threads)})
@@ -33,27 +35,40 @@ def serve(config: cfg.ConfigOpts) -> None:
     os.execv(UWSGI, [UWSGI, "--ini", "/placement-uwsgi.ini"])
 
 
+def check(config: cfg.ConfigOpts) -> tuple[int, int, int]:
+    """Return the port, the processes and the threads that the environment asks for."""
+    for name in ("DB_SYNC", "PORT", "UWSGI_PROCESSES", "UWSGI_THREADS"):
+        if f"{name}_FILE" in os.environ:
+            raise StartError(f"{name}_FILE is not read: only OS_ variables may be; set {name}")
+    check_sync(os.environ.get("DB_SYNC", ""))
+    return port(), *workers(config.placement_database.connection)
+
+
 def check_sync(value: str) -> bool:
     """Return whether the schema is to be brought up to date before serving."""
     if value.lower() not in ("true", "false", ""):
-        raise StartError(f"DB_SYNC={value} is neither True nor False")
+        raise StartError(f"DB_SYNC={value!r} is neither True nor False")
     return value.lower() == "true"
 
 
 def port() -> int:
-    """Return the port to serve on, which is free and may be used."""
+    """Return the port to serve on."""
     value = os.environ.get("PORT") or "80"
     number = whole_number("PORT", value)
     if number > 65535:
         raise StartError(f"PORT={value} is not a port: take one from 1 to 65535")
+    return number
+
+
+def claim(number: int) -> None:
+    """Refuse a port that is not free, or that this user may not have."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind(("", number))
             trial.listen()
         except OSError as error:
-            raise StartError(f"PORT={value}: {bind_advice(error)}") from error
-    return number
+            raise StartError(f"PORT={number}: {bind_advice(error)}") from error
 
 
 def bind_advice(error: OSError) -> str:
