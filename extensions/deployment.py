@@ -196,9 +196,7 @@ class Deployment(BaseModel, extra="forbid"):
 
     @property
     def connection_example(self) -> str:
-        """A database URL with the driver that the image has."""
-        if self.sqlite:
-            return "sqlite:////var/lib/placement/cats.db"
+        """A URL of a database server, with the driver that the image has."""
         driver = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}[self.database]
         return f"{driver}://placement:PASSWORD@db.example.com/placement"
 
@@ -301,11 +299,9 @@ class Deployment(BaseModel, extra="forbid"):
 
     def example_of(self, variable: str) -> str:
         """What somebody might write for a variable that `make up` needs."""
-        examples = {
-            "OS_PLACEMENT_DATABASE__CONNECTION": self.connection_example,
-            "KEYSTONE_CA": "/etc/ssl/certs/ca-certificates.crt",
-        }
-        return examples.get(variable, "...")
+        if variable == "OS_PLACEMENT_DATABASE__CONNECTION":
+            return self.connection_example
+        return {"KEYSTONE_CA": "/etc/ssl/certs/ca-certificates.crt"}.get(variable, "...")
 
     def _keystone_secret_keys(self) -> dict[str, str]:
         """The options of [keystone_authtoken] that a Secret holds, and its keys."""

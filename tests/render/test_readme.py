@@ -58,3 +58,11 @@ def test_the_picture_has_this_deployments_parts_and_no_other(repo: Repo) -> None
     expected |= {"memcached"} if it.keystone_memcached_servers else set()
     expected |= {it.exposure} if it.exposed else set()
     assert nodes == expected
+
+
+@every_variant
+def test_a_database_url_is_shown_where_there_is_a_server(repo: Repo) -> None:
+    """With the driver that the image has for it; SQLite needs none."""
+    readme = (repo.path / "README.md").read_text()
+    drivers = {"postgresql": {"postgresql+psycopg2"}, "mysql": {"mysql+pymysql"}, "sqlite": set()}
+    assert set(re.findall(r"(\w+\+\w+)://", readme)) == drivers[repo.deployment.database]
