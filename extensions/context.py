@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,8 +40,8 @@ _PACKAGE = _package()
 _deployment = importlib.import_module(f"{_PACKAGE}.deployment")
 _releases = importlib.import_module(f"{_PACKAGE}.releases")
 
-OWN_PLACES = ("values.local.yaml", "gabbits/local/")
-"""What is rendered once and is the user's from then on: `_skip_if_exists` in copier.yml."""
+ROOT = Path(__file__).parent.parent
+"""The template's repository, as Copier has fetched it."""
 
 
 class DeploymentContext(ContextHook):
@@ -153,7 +154,8 @@ def _files_in_the_way(conf: Mapping[str, Any], stored: Mapping[str, Any], ci: st
     """
     if stored or conf["overwrite"] or not conf["defaults"]:
         return []
-    template = Path(conf["src_path"], "template")
+    template = ROOT / "template"
+    own = tuple(_copier_yml()["_skip_if_exists"])
     skipped = {"github": (".gitlab-ci",), "gitlab": (".github",)}.get(ci, (".github", ".gitlab-ci"))
     names = sorted(
         path.relative_to(template).as_posix().removesuffix(".jinja")
@@ -164,14 +166,19 @@ def _files_in_the_way(conf: Mapping[str, Any], stored: Mapping[str, Any], ci: st
         f"{name}: is there already, and with --defaults nobody is asked whether to replace it; "
         "move it away, or add --overwrite"
         for name in names
-        if Path(conf["dst_path"], name).exists() and not name.startswith((*OWN_PLACES, *skipped))
+        if Path(conf["dst_path"], name).exists() and not name.startswith((*own, *skipped))
     ]
+
+
+@cache
+def _copier_yml() -> Mapping[str, Any]:
+    text = (ROOT / "copier.yml").read_text(encoding="utf-8")
+    return dict(yaml.safe_load(text))
 
 
 def _questions() -> Mapping[str, str]:
     """Each question of copier.yml in its first sentence, without the teaching that follows."""
-    path = Path(__file__).parent.parent / "copier.yml"
-    asked = yaml.safe_load(path.read_text(encoding="utf-8"))
+    asked = _copier_yml()
     return {name: asked[name]["help"].partition("?")[0] + "?" for name in _deployment.QUESTIONS}
 
 

@@ -75,6 +75,11 @@ def newest(image: Callable[[str], str]) -> str:
     return image(NEWEST)
 
 
+def new_name() -> str:
+    """Return a name that no container and no volume has."""
+    return f"placement-test-{uuid.uuid4().hex[:12]}"
+
+
 @contextmanager
 def serving(
     engine: str,
@@ -84,7 +89,7 @@ def serving(
     port: int = PORT,
 ) -> Iterator[Server]:
     """Start a container, wait until it answers, and remove it in the end."""
-    name = f"placement-test-{uuid.uuid4().hex[:12]}"
+    name = new_name()
     settings = {"OS_API__AUTH_STRATEGY": "noauth2", "DB_SYNC": "True", "PORT": str(port)}
     command = [engine, "run", "--detach", "--name", name, f"--publish=127.0.0.1::{port}"]
     command += [*flags({**settings, **(env or {})}), *options, image]

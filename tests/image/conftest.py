@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from tests.containers import RELEASES, Environment, Output, Server, flags, remove, serving
+from tests.containers import RELEASES, Environment, Output, Server, flags, new_name, remove, serving
 
 
 @pytest.fixture(params=RELEASES)
@@ -24,7 +23,7 @@ def container_name(engine: str) -> Iterator[Callable[[], str]]:
     names: list[str] = []
 
     def name() -> str:
-        names.append(f"placement-test-{uuid.uuid4().hex[:12]}")
+        names.append(new_name())
         return names[-1]
 
     yield name
@@ -70,7 +69,7 @@ def start(engine: str) -> Iterator[Callable[..., Server]]:
 @pytest.fixture
 def volume(engine: str) -> Iterator[str]:
     """Return the name of a volume, which is gone after the test."""
-    name = f"placement-test-{uuid.uuid4().hex[:12]}"
+    name = new_name()
     subprocess.run([engine, "volume", "create", name], capture_output=True, check=True)
     yield name
     subprocess.run([engine, "volume", "rm", "--force", name], capture_output=True, check=False)

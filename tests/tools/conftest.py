@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,13 +44,17 @@ def bootstrap(
     checkout: Path, *parts: str, env: dict[str, str] | None = None, user: int | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run tools/bootstrap there, with what it says in one text."""
+    return said([checkout / "tools/bootstrap", *parts], env=env, user=user)
+
+
+def said(command: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run it with nobody to answer, and take all that it says in one text."""
     return subprocess.run(
-        [checkout / "tools/bootstrap", *parts],
-        env=env,
-        user=user,
+        command,
         text=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
+        **options,
     )

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT, commit_all, git
+from tests.tools.conftest import said
 
 pytestmark = pytest.mark.xdist_group("demo")
 
@@ -49,17 +50,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str])
 
 
 def make(clone: Path, target: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Make it there, with all that it says in one text."""
-    return subprocess.run(
-        ["make", target],
-        cwd=clone,
-        env=env,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
+    """Make it there."""
+    return said(["make", target], cwd=clone, env=env)
 
 
 def test_the_demo_answers_as_it_says_until_it_is_stopped(
