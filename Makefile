@@ -13,11 +13,11 @@ RUN = uv run --frozen --quiet
 PYTEST = $(WITH_TOOLS) $(RUN) python -m pytest -p tests.tiers --numprocesses auto --dist loadgroup \
     --durations 10 $(PYTEST_ARGS)
 
-.PHONY: help demo demo-down test lint docs lock clean \
-    test-tools test-questions test-render test-image test-gabbits
+.PHONY: help demo demo-down test test-all lint docs lock clean test-tools test-questions test-render \
+    test-image test-gabbits test-upstream test-backends test-databases test-upgrades test-devstack
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Render the default, build it, start it, test it, and say where it answers
 	@tools/bootstrap uv engine base
@@ -30,6 +30,10 @@ demo-down: ## Stop the demo and delete its data
 test: lint ## Everything that proves the template on one machine
 	@tools/bootstrap uv engine base lint charts
 	$(PYTEST)
+
+test-all: lint ## The same with the full cross products, for a schedule
+	@tools/bootstrap uv engine base lint charts
+	$(PYTEST) --all
 
 test-tools: ## What brings the tools, and the demo
 	@tools/bootstrap uv engine base
@@ -51,7 +55,27 @@ test-gabbits: ## Tier 3: the gabbits against a running Placement
 	@tools/bootstrap uv engine base
 	$(PYTEST) tests/gabbits
 
-lint: ## Every linter, over the template's sources and the default as rendered
+test-upstream: ## Tier 3: Placement's own API tests against the container
+	@tools/bootstrap uv engine base
+	$(PYTEST) tests/upstream
+
+test-backends: ## Tier 3: every database, auth strategy and release; a real Keystone
+	@tools/bootstrap uv engine base
+	$(PYTEST) tests/backends
+
+test-databases: ## Tier 3: many containers, any remote database, and faults
+	@tools/bootstrap uv engine base
+	$(PYTEST) tests/databases
+
+test-upgrades: ## Tier 3: from release to release, and from SQLite to a server
+	@tools/bootstrap uv engine base
+	$(PYTEST) tests/upgrades
+
+test-devstack: ## Tier 3: beside a devstack, behind a real Apache
+	@tools/bootstrap uv engine base
+	$(PYTEST) tests/devstack
+
+lint: ## Every linter, over the template's sources and what is rendered
 	@tools/bootstrap uv lint
 	@$(WITH_TOOLS) $(RUN) tools/lint
 

@@ -197,8 +197,23 @@ class Deployment(BaseModel, extra="forbid"):
     @property
     def connection_example(self) -> str:
         """A URL of a database server, with the driver that the image has."""
-        driver = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}[self.database]
-        return f"{driver}://placement:PASSWORD@db.example.com/placement"
+        return f"{self.database_driver}://placement:PASSWORD@db.example.com/placement"
+
+    @property
+    def database_driver(self) -> str:
+        """What a database URL begins with, for the driver that the image has."""
+        return {"sqlite": "sqlite", "postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}[
+            self.database
+        ]
+
+    @property
+    def connections(self) -> int:
+        """How many connections to the database this deployment opens at most.
+
+        Each thread has one, and as many again are in reserve (template/shared/startup/server.py).
+        """
+        most = self.autoscale_max if self.autoscaled else self.replicas
+        return most * self.processes * self.threads * 2
 
     def is_asked(self, name: str) -> bool:
         """Tell whether this question is put to a person who answered the others like this."""
@@ -241,6 +256,8 @@ class Deployment(BaseModel, extra="forbid"):
             "interface": self.keystone_interface,
             "service_type": "placement",
             "service_token_roles_required": "True",
+            # Unsaid, a Keystone that takes a connection and says nothing holds each request for ever.
+            "http_connect_timeout": "5",
         }
         if self.keystone_auth_type == "password":
             options["project_name"] = self.keystone_project_name
@@ -292,16 +309,61 @@ class Deployment(BaseModel, extra="forbid"):
             )
         return commands
 
-    @property
-    def up_needs(self) -> list[str]:
-        """What `make up` takes from the environment: the secrets, and files that are no answers."""
-        return [*self.secrets, *(["KEYSTONE_CA"] if self.keystone_ca_secret else [])]
+    # The development stack: what `make up` runs beside Placement on one host.
 
-    def example_of(self, variable: str) -> str:
-        """What somebody might write for a variable that `make up` needs."""
-        if variable == "OS_PLACEMENT_DATABASE__CONNECTION":
-            return self.connection_example
-        return {"KEYSTONE_CA": "/etc/ssl/certs/ca-certificates.crt"}.get(variable, "...")
+    @property
+    def dev_services(self) -> list[str]:
+        """The servers that Placement needs there; each is a target of dev/Dockerfile."""
+        servers = {
+            "postgresql": self.database == "postgresql",
+            "mariadb": self.database == "mysql",
+            "memcached": bool(self.keystone_memcached_servers),
+            "keystone": self.keystone,
+        }
+        return [name for name, needed in servers.items() if needed]
+
+    @property
+    def dev_secrets(self) -> list[str]:
+        """The names of the passwords there, each made up once on the host itself."""
+        names = {
+            "DATABASE_PASSWORD": not self.sqlite,
+            "KEYSTONE_ADMIN_PASSWORD": self.keystone,
+            "KEYSTONE_PLACEMENT_PASSWORD": self.keystone,
+            "KEYSTONE_CREDENTIAL_SECRET": self.keystone_auth_type == "v3applicationcredential",
+            "MEMCACHE_SECRET_KEY": bool(self.keystone_memcached_servers),
+        }
+        return [name for name, needed in names.items() if needed]
+
+    @property
+    def dev_settings(self) -> dict[str, str]:
+        """The settings of the container there: the same, but for where its servers are."""
+        there = {
+            "auth_url": f"{self.dev_keystone_scheme}://keystone:5000/v3",
+            "www_authenticate_uri": f"{self.dev_keystone_scheme}://127.0.0.1:${{KEYSTONE_PORT:-5000}}",
+            "memcached_servers": "memcached:11211",
+        }
+        moved = {f"OS_KEYSTONE_AUTHTOKEN__{name.upper()}": value for name, value in there.items()}
+        return {name: moved.get(name, value) for name, value in self.settings.items()}
+
+    @property
+    def dev_secret_settings(self) -> dict[str, str]:
+        """The settings of the container there that hold a secret, as compose fills them in."""
+        server = {"postgresql": "postgresql", "mysql": "mariadb"}.get(self.database)
+        values = {
+            "OS_PLACEMENT_DATABASE__CONNECTION": f"{self.database_driver}://"
+            f"placement:${{DATABASE_PASSWORD:-}}@{server}/placement",
+            "OS_KEYSTONE_AUTHTOKEN__USERNAME": "placement",
+            "OS_KEYSTONE_AUTHTOKEN__PASSWORD": "${KEYSTONE_PLACEMENT_PASSWORD:-}",
+            "OS_KEYSTONE_AUTHTOKEN__APPLICATION_CREDENTIAL_ID": "${KEYSTONE_CREDENTIAL_ID:-}",
+            "OS_KEYSTONE_AUTHTOKEN__APPLICATION_CREDENTIAL_SECRET": "${KEYSTONE_CREDENTIAL_SECRET:-}",
+            "OS_KEYSTONE_AUTHTOKEN__MEMCACHE_SECRET_KEY": "${MEMCACHE_SECRET_KEY:-}",
+        }
+        return {name: values[name] for name in self.secrets}
+
+    @property
+    def dev_keystone_scheme(self) -> str:
+        """Whether Keystone serves TLS there: where Placement is told which authority to trust."""
+        return "https" if self.keystone_ca_secret else "http"
 
     def _keystone_secret_keys(self) -> dict[str, str]:
         """The options of [keystone_authtoken] that a Secret holds, and its keys."""

@@ -13,13 +13,18 @@ import pytest
 import yaml
 from copier import run_copy
 
-pytest_plugins = ["tests.containers"]
+pytest_plugins = ["tests.containers", "tests.servers", "tests.stack"]
 
 ROOT = Path(__file__).parent.parent
 VALID = sorted((ROOT / "tests/answers/valid").glob("*.yml"))
 
 Answers = Mapping[str, Any]
 Render = Callable[[Answers], Path]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `make test-all` sets."""
+    parser.addoption("--all", action="store_true", help="run the full cross products, too")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,6 +23,7 @@ PORT = 8778
 
 Environment = Mapping[str, str]
 Output = subprocess.CompletedProcess[str]
+Once = Callable[[str, Callable[[], object]], None]
 
 
 @dataclass(frozen=True)
@@ -41,29 +42,34 @@ def engine() -> str:
 
 
 @pytest.fixture(scope="session")
-def image(
-    engine: str, render: Render, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], str]:
-    """Build the image of a release, once for all workers, and return its name."""
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Do something once for all workers."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
+
+    def once(name: str, do: Callable[[], object]) -> None:
+        done = shared / f"once-{name}"
+        with (shared / f"once-{name}-lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                do()
+                done.touch()
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def image(engine: str, render: Render, once: Once) -> Callable[[str], str]:
+    """Build the image of a release and return its name."""
 
     def build(release: str) -> str:
         if release != NEWEST:
             build(NEWEST)  # which makes the base image and the first layers of all
         name = f"localhost/placement-test:{release}"
-        done = shared / f"image-{release}"
-        with (shared / f"image-{release}-lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not done.exists():
-                repository = render({"release": release})
-                command = ["make", "build", f"ENGINE={engine}", f"IMAGE={name}"]
-                result = subprocess.run(
-                    command, cwd=repository, text=True, capture_output=True, check=False
-                )
-                assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-                done.touch()
+        repository = render({"release": release})
+        make = ("make", "-C", repository, "build", f"ENGINE={engine}", f"IMAGE={name}")
+        once(f"image-{release}", lambda: succeed(*make))
         return name
 
     return build
@@ -133,6 +139,13 @@ def logs(engine: str, name: str) -> str:
     """Return what the container has said."""
     done = subprocess.run([engine, "logs", name], text=True, capture_output=True, check=True)
     return done.stdout + done.stderr
+
+
+def succeed(*command: object) -> None:
+    """Run a command, and fail with its last words if it does."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def readable(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A pytest plugin: how long each tier took, told at the end."""
+"""A pytest plugin: what tests have measured and how long each tier took, told at the end."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ import pytest
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print each folder's tests, their work added up, and the time from first start to last end."""
+    """Print each folder's tests, their work added up, and the time from first start to last end.
+
+    Then each test's figures: what it has recorded as a property of that name.
+    """
     tiers: dict[str, list[pytest.TestReport]] = defaultdict(list)
+    figures: dict[str, object] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 tiers[report.nodeid.partition("::")[0].rpartition("/")[0]].append(report)
+                figures[report.nodeid] = dict(report.user_properties).get("figures")
+    terminalreporter.section("figures")
+    for test, value in sorted(figures.items()):
+        if value:
+            terminalreporter.line(f"{test}: {value}")
     terminalreporter.section("tiers")
     for tier, reports in sorted(tiers.items()):
         tests = len({report.nodeid for report in reports})

@@ -215,6 +215,7 @@ def test_settings_with_a_password() -> None:
         f"{prefix}INTERFACE": "internal",
         f"{prefix}SERVICE_TYPE": "placement",
         f"{prefix}SERVICE_TOKEN_ROLES_REQUIRED": "True",
+        f"{prefix}HTTP_CONNECT_TIMEOUT": "5",
         f"{prefix}PROJECT_NAME": "service",
         f"{prefix}PROJECT_DOMAIN_NAME": "Default",
         f"{prefix}USER_DOMAIN_NAME": "Default",
@@ -244,6 +245,40 @@ def test_settings_of_the_default() -> None:
     """noauth2 on SQLite needs neither Keystone nor a secret."""
     assert Deployment().settings == {"OS_API__AUTH_STRATEGY": "noauth2"}
     assert Deployment().secrets == {}
+
+
+def test_connections_follow_from_the_largest_size() -> None:
+    """Each thread has a connection, and as many again are in reserve; SQLite has no server."""
+    assert Deployment(database="mysql", replicas=3).connections == 3 * 2 * 4 * 2
+    autoscaled = Deployment(database="mysql", scaling="autoscale", autoscale_max=7)
+    assert autoscaled.connections == 7 * 2 * 4 * 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "services"),
+    [
+        ({}, []),
+        ({"database": "postgresql"}, ["postgresql"]),
+        ({"database": "mysql"}, ["mariadb"]),
+        ({"auth_strategy": "keystone"}, ["keystone"]),
+        (
+            {"auth_strategy": "keystone", "keystone_memcached_servers": "m:11211"},
+            ["memcached", "keystone"],
+        ),
+    ],
+)
+def test_the_development_stack_has_what_is_needed(
+    answers: dict[str, Any], services: list[str]
+) -> None:
+    """Its servers take the place of those that the answers name; all else is as deployed."""
+    it = Deployment(**answers)
+    assert it.dev_services == services
+    assert it.dev_settings.keys() == it.settings.keys()
+    assert it.dev_secret_settings.keys() == it.secrets.keys()
+    moved = {name for name, value in it.settings.items() if it.dev_settings[name] != value}
+    assert {name.partition("__")[2] for name in moved} == (
+        {"AUTH_URL", "WWW_AUTHENTICATE_URI"} if it.keystone else set()
+    ) | ({"MEMCACHED_SERVERS"} if it.keystone_memcached_servers else set())
 
 
 @pytest.mark.parametrize(

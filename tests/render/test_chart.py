@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from typing import Any
 
@@ -92,38 +91,3 @@ def test_the_image_is_the_one_that_make_builds(repo: Repo) -> None:
     assert [it["image"] for it in pod(repo)["containers"]] == [image]
     assert compose == f"${{IMAGE:-{image}}}"
     assert f"IMAGE ?= {image}\n" in makefile
-
-
-@every_variant
-def test_compose_gives_the_same_settings(repo: Repo) -> None:
-    """As compose itself reads it, with secrets that hold what compose or a shell could mistake."""
-    given = {name: f"it's ${{{name}}} #1" for name in repo.deployment.secrets}
-    done = subprocess.run(
-        ["podman-compose", "config"],
-        cwd=repo.path,
-        env={"PATH": os.environ["PATH"], **given},
-        text=True,
-        capture_output=True,
-        check=True,
-    )
-    service = yaml.safe_load(done.stdout)["services"]["placement"]
-    assert service["environment"] == settings(repo) | given
-
-
-@every_variant
-def test_up_asks_for_each_secret_that_is_not_in_the_environment(repo: Repo) -> None:
-    """And starts nothing; nothing is asked for where nothing is needed."""
-    needed = repo.deployment.up_needs
-    for missing in needed:
-        given = {name: "x" for name in needed if name != missing}
-        done = subprocess.run(
-            # Neither compose nor the tools: what is asked for comes first.
-            ["make", "up", "TOOLS=.", "COMPOSE=false"],
-            cwd=repo.path,
-            env={"PATH": os.environ["PATH"], **given},
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        assert f"{missing} is not set: see README.md, Run it here" in done.stderr
-        assert done.returncode != 0

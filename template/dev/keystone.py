@@ -1,0 +1,168 @@
+"""Make Placement known to the Keystone of this host: `keystone.py KEYSTONE_URL PLACEMENT_URL`.
+
+It registers the service, its endpoints and its user, and writes dev/clouds.yaml for the OpenStack
+client. What is there already is used again, so it may be run as often as one likes.
+"""
+
+import ssl
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import openstack
+import yaml
+from dotenv import dotenv_values, set_key
+from openstack.connection import Connection
+from openstack.exceptions import SDKException
+from ready import wait
+
+CLOUDS = Path("dev/clouds.yaml")
+CA = Path("dev/keystone-ca.crt")
+# An operator's calls need the one; Nova's, and asking Keystone about tokens, the other.
+ROLES = ("admin", "service")
+CREDENTIAL_ID = "KEYSTONE_CREDENTIAL_ID"
+
+
+def settings() -> dict[str, str]:
+    """Return the options of [keystone_authtoken] that compose.yaml gives to Placement."""
+    compose = yaml.safe_load(Path("compose.yaml").read_text(encoding="utf-8"))
+    prefix = "OS_KEYSTONE_AUTHTOKEN__"
+    environment = compose["services"]["placement"]["environment"]
+    return {
+        name.removeprefix(prefix).lower(): value
+        for name, value in environment.items()
+        if name.startswith(prefix)
+    }
+
+
+class Registration:
+    """One run of this script."""
+
+    def __init__(self, keystone_url: str, placement_url: str) -> None:
+        """Read what is to be registered."""
+        self.keystone_url = keystone_url
+        self.placement_url = placement_url
+        self.options = settings()
+        self.passwords = dotenv_values(".env")
+        # Containers use the interface that Placement is told to use; who is on the host, another.
+        self.host_interface = "internal" if self.options["interface"] == "public" else "public"
+
+    def cloud(self, username: str, password: str, **scope: str) -> dict[str, Any]:
+        """Return the entry of clouds.yaml for a user."""
+        cloud = {
+            "auth": {
+                "auth_url": self.keystone_url,
+                "username": username,
+                "password": self.passwords[password],
+                **scope,
+            },
+            "region_name": self.options["region_name"],
+            "interface": self.host_interface,
+        }
+        return {**cloud, "cacert": str(CA.resolve())} if "cafile" in self.options else cloud
+
+    def clouds(self) -> dict[str, Any]:
+        """Return what clouds.yaml holds."""
+        option = self.options.get
+        return {
+            "admin": self.cloud(
+                "admin",
+                "KEYSTONE_ADMIN_PASSWORD",
+                project_name="admin",
+                user_domain_name="Default",
+                project_domain_name="Default",
+            ),
+            "placement": self.cloud(
+                "placement",
+                "KEYSTONE_PLACEMENT_PASSWORD",
+                project_name=option("project_name", "service"),
+                user_domain_name=option("user_domain_name", "Default"),
+                project_domain_name=option("project_domain_name", "Default"),
+            ),
+        }
+
+    def connect(self, name: str) -> Connection:
+        """Return a connection as a user of clouds.yaml."""
+        # The catalog does not yet say where Keystone is for this host.
+        return openstack.connect(
+            load_yaml_config=False,
+            load_envvars=False,
+            identity_endpoint_override=self.keystone_url,
+            **self.clouds()[name],
+        )
+
+    def user(self, identity: Any) -> None:
+        """Make sure of the service's user, and of its roles in its project."""
+        auth = self.clouds()["placement"]["auth"]
+        user_domain = domain(identity, auth["user_domain_name"])
+        project_domain = domain(identity, auth["project_domain_name"])
+        project = identity.find_project(
+            auth["project_name"], domain_id=project_domain.id
+        ) or identity.create_project(name=auth["project_name"], domain_id=project_domain.id)
+        user = identity.find_user("placement", domain_id=user_domain.id) or identity.create_user(
+            name="placement", domain_id=user_domain.id
+        )
+        identity.update_user(user, password=auth["password"])
+        for name in ROLES:
+            role = identity.find_role(name) or identity.create_role(name=name)
+            identity.assign_project_role_to_user(project, user, role)
+
+    def endpoints(self, identity: Any, service_type: str, container: str, host: str) -> None:
+        """Say where a service is: for containers, and for who is on the host."""
+        service = next(identity.services(type=service_type), None) or identity.create_service(
+            type=service_type, name=service_type
+        )
+        there = {it.interface: it for it in identity.endpoints(service_id=service.id)}
+        for interface in ("public", "internal", "admin"):
+            url = host if interface == self.host_interface else container
+            if interface in there:
+                identity.update_endpoint(there[interface], url=url)
+            else:
+                identity.create_endpoint(
+                    service_id=service.id,
+                    interface=interface,
+                    url=url,
+                    region_id=self.options["region_name"],
+                )
+
+    def credential(self) -> None:
+        """Make sure of the application credential that .env names: Keystone gives it its id."""
+        connection = self.connect("placement")
+        identity, user = connection.identity, connection.current_user_id
+        for old in identity.application_credentials(user):
+            if old.id == self.passwords.get(CREDENTIAL_ID):
+                return
+            identity.delete_application_credential(user, old)
+        made = identity.create_application_credential(
+            user, "placement", secret=self.passwords["KEYSTONE_CREDENTIAL_SECRET"]
+        )
+        set_key(".env", CREDENTIAL_ID, made.id, quote_mode="never")
+
+    def run(self) -> None:
+        """Do all of it."""
+        wait(self.keystone_url, 180, verify=False)
+        if "cafile" in self.options:
+            address = urlsplit(self.keystone_url)
+            certificate = ssl.get_server_certificate((str(address.hostname), address.port or 443))
+            CA.write_text(certificate, encoding="utf-8")
+        identity = self.connect("admin").identity
+        self.user(identity)
+        self.endpoints(identity, "identity", self.options["auth_url"], self.keystone_url)
+        self.endpoints(identity, "placement", "http://placement:8778", self.placement_url)
+        if self.options["auth_type"] == "v3applicationcredential":
+            self.credential()
+        CLOUDS.touch(mode=0o600)
+        CLOUDS.write_text(yaml.safe_dump({"clouds": self.clouds()}), encoding="utf-8")
+
+
+def domain(identity: Any, name: str) -> Any:
+    """Return the domain of this name, made where there is none."""
+    return identity.find_domain(name) or identity.create_domain(name=name)
+
+
+if __name__ == "__main__":
+    try:
+        Registration(*sys.argv[1:3]).run()
+    except SDKException as error:
+        sys.exit(f"Keystone does not do as it is asked: {error}")

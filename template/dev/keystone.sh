@@ -1,0 +1,45 @@
+#!/bin/sh
+# Run Keystone with an administrator whose password is KEYSTONE_ADMIN_PASSWORD, in KEYSTONE_REGION.
+# Its database and keys are in /var/lib/keystone, where a volume keeps them. OS_<GROUP>__<OPTION> sets
+# any option. With KEYSTONE_TLS=true it serves HTTPS; the authority to trust is then /tls/ca.crt.
+set -eu
+: "${KEYSTONE_ADMIN_PASSWORD:?is not set}" "${KEYSTONE_REGION:?is not set}"
+
+PATH=/opt/keystone/bin:$PATH
+state=/var/lib/keystone
+# Its libraries warn of each other.
+export PYTHONWARNINGS=ignore
+export OS_DATABASE__CONNECTION="sqlite:///$state/keystone.db"
+export OS_FERNET_TOKENS__KEY_REPOSITORY="$state/fernet-keys"
+export OS_FERNET_RECEIPTS__KEY_REPOSITORY="$state/fernet-keys"
+export OS_CREDENTIAL__KEY_REPOSITORY="$state/credential-keys"
+
+url=http://keystone:5000/v3
+socket="--http-socket :5000"
+if [ "${KEYSTONE_TLS:-}" = true ]; then
+    url=https://keystone:5000/v3
+    socket="--https-socket :5000,/tls/ca.crt,$state/tls.key"
+    # Its own authority: one certificate that signs itself.
+    [ -f /tls/ca.crt ] && [ -f "$state/tls.key" ] || openssl req -x509 -quiet -nodes -days 3650 \
+        -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=keystone \
+        -addext subjectAltName=DNS:keystone,DNS:localhost,IP:127.0.0.1 \
+        -addext keyUsage=critical,digitalSignature,keyCertSign \
+        -keyout "$state/tls.key" -out /tls/ca.crt
+fi
+
+# Once, and again when one of these has changed. Each leaves alone what is there.
+given="$(sha256sum /keystone-requirements.txt) $KEYSTONE_ADMIN_PASSWORD $KEYSTONE_REGION $url"
+if [ "$(cat "$state/given" 2>/dev/null)" != "$given" ]; then
+    keystone-manage db_sync
+    keystone-manage fernet_setup
+    keystone-manage credential_setup
+    keystone-manage bootstrap --bootstrap-password "$KEYSTONE_ADMIN_PASSWORD" \
+        --bootstrap-region-id "$KEYSTONE_REGION" \
+        --bootstrap-public-url "$url" --bootstrap-internal-url "$url" --bootstrap-admin-url "$url"
+    (umask 077 && echo "$given" >"$state/given")
+fi
+
+# shellcheck disable=SC2086 # the socket is two words
+exec uwsgi --plugin python3 --virtualenv /opt/keystone --module keystone.wsgi.api:application $socket \
+    --master --processes 2 --threads 2 --need-app --buffer-size 65535 --disable-logging \
+    --add-header 'Connection: close'

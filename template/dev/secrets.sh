@@ -1,0 +1,10 @@
+#!/bin/sh
+# Make up each password that .env lacks: dev/secrets.sh NAME... What is there stays as it is.
+set -eu
+umask 077
+
+touch .env
+for name; do
+    grep -q "^$name=" .env ||
+        printf '%s=%s\n' "$name" "$(od -A n -N 24 -t x1 /dev/urandom | tr -d ' \n')" >>.env
+done

@@ -1,0 +1,1 @@
+"""Every database, auth strategy and release, run by the rendered repository itself."""
