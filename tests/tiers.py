@@ -18,11 +18,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 tiers[report.nodeid.partition("::")[0].rpartition("/")[0]].append(report)
-                figures[report.nodeid] = dict(report.user_properties).get("figures")
+                if measured := dict(report.user_properties).get("figures"):
+                    figures[report.nodeid] = measured
     terminalreporter.section("figures")
-    for test, value in sorted(figures.items()):
-        if value:
-            terminalreporter.line(f"{test}: {value}")
+    for test, measured in sorted(figures.items()):
+        terminalreporter.line(f"{test}: {measured}")
     terminalreporter.section("tiers")
     for tier, reports in sorted(tiers.items()):
         tests = len({report.nodeid for report in reports})
