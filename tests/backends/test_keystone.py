@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -23,11 +24,11 @@ from tests.stack import NewStack, Stack
 pytestmark = pytest.mark.xdist_group("keystone")
 
 # Seconds that a known token is believed without asking; 300 unless somebody says otherwise.
-CACHE_TIME = 3
+CACHE_TIME = 8
 OVERRIDE = {
-    "services": {
-        "placement": {"environment": {"OS_KEYSTONE_AUTHTOKEN__TOKEN_CACHE_TIME": str(CACHE_TIME)}}
-    }
+    "OS_KEYSTONE_AUTHTOKEN__TOKEN_CACHE_TIME": str(CACHE_TIME),
+    # As long as a memcached that was away is not asked again; 300 likewise.
+    "OS_KEYSTONE_AUTHTOKEN__MEMCACHE_POOL_DEAD_RETRY": "1",
 }
 # No answer may take longer while Keystone is away: its timeout, for each of the tries.
 PATIENCE = 45
@@ -41,7 +42,7 @@ def stack(new_stack: NewStack) -> Iterator[Stack]:
         "keystone_memcached_servers": "memcached.example.com:11211",
     }
     with new_stack(answers) as stack:
-        override = yaml.safe_dump(OVERRIDE)
+        override = yaml.safe_dump({"services": {"placement": {"environment": OVERRIDE}}})
         (stack.repository / "compose.override.yaml").write_text(override, encoding="utf-8")
         stack.make("up")
         yield stack
@@ -144,7 +145,7 @@ def test_an_expired_token_is_refused_but_for_a_service(
     """A service that carries on a user's request says so by a token with the service role."""
     expired = short_lived_token(cloud)
     assert status(stack, expired) == 200
-    within(20, lambda: status(stack, expired) == 401)
+    within(30, lambda: status(stack, expired) == 401)
     assert status(stack, expired, **{"x-service-token": reader.token}) == 401
     assert status(stack, expired, **{"x-service-token": token}) == 200
 
@@ -152,7 +153,7 @@ def test_an_expired_token_is_refused_but_for_a_service(
 def short_lived_token(cloud: dict[str, Any]) -> str:
     """Return a token that is good for some seconds: no longer than its credential."""
     owner = User(cloud["placement"])
-    end = datetime.now(UTC) + timedelta(seconds=6)
+    end = datetime.now(UTC) + timedelta(seconds=15)
     credential = owner.make(
         "application_credential",
         f"/users/{owner.id}/application_credentials",
@@ -169,14 +170,20 @@ def short_lived_token(cloud: dict[str, Any]) -> str:
 
 def test_tokens_are_cached_and_unreadable(stack: Stack, token: str) -> None:
     """Memcached holds what Keystone said of the token, and no word of it can be read there."""
-    memcached = address(stack.engine, container(stack, "memcached"))
-    said(memcached, "flush_all")
+    before = cached(stack).keys()
     assert status(stack, token) == 200
-    keys = [line.split()[0][4:] for line in said(memcached, "lru_crawler metadump all")]
-    values = [" ".join(said(memcached, f"get {key}")) for key in keys]
-    assert any(len(value) > 500 for value in values)
+    values = [value for key, value in cached(stack).items() if key not in before]
+    assert [len(value) > 500 for value in values] == [True]
     for word in ("placement", "Default", "service", "roles", token):
         assert not [value for value in values if word in value]
+
+
+def cached(stack: Stack) -> dict[str, str]:
+    """Return what memcached holds."""
+    memcached = address(stack.engine, container(stack, "memcached"))
+    told = said(memcached, "lru_crawler metadump all")
+    keys = [unquote(line.split()[0].removeprefix("key=")) for line in told]
+    return {key: " ".join(said(memcached, f"get {key}")[1:]) for key in keys}
 
 
 def said(host: str, command: str) -> list[str]:
