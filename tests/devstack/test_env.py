@@ -21,6 +21,8 @@ from tests.devstack.conftest import (
     variables_in,
 )
 
+pytestmark = pytest.mark.xdist_group("devstack-env")
+
 DATABASE = "OS_PLACEMENT_DATABASE__CONNECTION"
 KEYSTONE = "OS_KEYSTONE_AUTHTOKEN__"
 SECRET = "kept-secret"

@@ -25,6 +25,8 @@ from tests.devstack.conftest import ADDRESS, SAMPLES, DevstackEnv
 from tests.gabbits.conftest import Gabbi, new_run
 from tests.servers import BASE_IMAGE, DevImage, address
 
+pytestmark = pytest.mark.xdist_group("devstack-proxy")
+
 SAMPLE = SAMPLES / "2026-mysql"
 # Of the sample's local.conf.
 DATABASE_PASSWORD, SERVICE_PASSWORD = "stackdb", "nomoresecret"
@@ -74,7 +76,7 @@ def container(engine: str, image: str, *options: object) -> Iterator[str]:
 def eventually(what: Callable[[], Any], errors: type[Exception]) -> Any:
     """Return what is returned once there is no such error any more."""
     waiting = Retrying(
-        stop=stop_after_delay(120),
+        stop=stop_after_delay(60),
         wait=wait_fixed(0.3),
         retry=retry_if_exception_type(errors),
         reraise=True,

@@ -5,10 +5,13 @@ import ending  # noqa: F401
 
 # isort: split
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
+from typing import Any
 
-from problem import StartError, told_in_one_line
+from problem import StartError, tell, told_in_one_line
 
 MANAGE = "/opt/placement/bin/placement-manage"
 STATUS = "/opt/placement/bin/placement-status"
@@ -37,8 +40,9 @@ def check_config(arguments: list[str]) -> None:
     print("the configuration is valid")
 
 
-def prepare(*, sync: bool) -> bool:
-    """Return whether the database has a schema, after bringing it up to date where asked."""
+@contextlib.contextmanager
+def configured() -> Iterator[Any]:
+    """Yield the configuration, with placement's database set up by it."""
     from oslo_log import log
     from placement import db_api
 
@@ -49,18 +53,32 @@ def prepare(*, sync: bool) -> bool:
     log.setup(config, "placement")
     db_api.configure(config)
     with database.preparing(config):
-        return database.prepare(config, sync=sync)
+        yield config
 
 
 def db_sync(arguments: list[str]) -> None:
     """Bring the schema up to date; safe when many containers do so at once."""
-    prepare(sync=True)
+    with configured() as config:
+        import database
+
+        database.sync(config)
     print("the schema is up to date")
 
 
 def upgrade_check(arguments: list[str]) -> None:
-    """Run placement's own check before an upgrade; its exit code says how that went."""
-    if not prepare(sync=False):
+    """Run placement's own check before an upgrade, and return its exit code.
+
+    1 is a warning. 2 stops the upgrade, as what is refused here does.
+    """
+    try:
+        with configured() as config:
+            import database
+
+            has_schema = database.may_be_synced(config)
+    except StartError as error:
+        tell(error)
+        sys.exit(2)
+    if not has_schema:
         print("the database has no schema yet: nothing to upgrade")
         return
     os.execv(STATUS, [STATUS, "upgrade", "check", *arguments])
@@ -68,9 +86,22 @@ def upgrade_check(arguments: list[str]) -> None:
 
 def online_data_migrations(arguments: list[str]) -> None:
     """Bring old rows up to date, also while placement serves; exit code 1 asks to run it again."""
-    if not prepare(sync=False):
-        raise StartError("the database has no schema yet: run the command db-sync once")
+    with configured() as config:
+        import database
+
+        if not database.is_ready(config):
+            raise StartError("the database has no schema yet: run the command db-sync once")
     os.execv(MANAGE, [MANAGE, "db", "online_data_migrations", *arguments])
+
+
+def import_sqlite(arguments: list[str]) -> None:
+    """Copy all data of a SQLite file into the database, which has to be a server's and empty."""
+    if len(arguments) > 1:
+        raise StartError("import-sqlite takes one argument at most: the path of SQLite's file")
+    with configured() as config:
+        import importing
+
+        importing.run(config, *arguments)
 
 
 COMMANDS = {
@@ -78,6 +109,7 @@ COMMANDS = {
     "db-sync": db_sync,
     "upgrade-check": upgrade_check,
     "online-data-migrations": online_data_migrations,
+    "import-sqlite": import_sqlite,
     "check-config": check_config,
 }
 

@@ -14,7 +14,7 @@ PROBED = ("/", "/placement", "/placement/")
 
 def load() -> Any:
     """Return placement's WSGI application, loaded on a database that is ready."""
-    from placement import deploy, wsgi
+    from placement import db_api, deploy, wsgi
 
     import database
 
@@ -23,20 +23,36 @@ def load() -> Any:
     def load_on_ready_database(config: Any) -> Any:
         with database.preparing(config):
             prepare(config)
-            return load_placement(config)
+            application = load_placement(config)
+        if config.api.auth_strategy != "keystone":
+            return application
+        from unavailable import told_by_503
+
+        return told_by_503(application)
 
     # placement has no hook between reading its configuration and writing to the database.
     deploy.loadapp = load_on_ready_database
-    return wsgi.init_application()
+    application = wsgi.init_application()
+    # The processes that serve have connections of their own: here they would only count.
+    db_api.get_placement_engine().dispose()
+    return application
 
 
 def prepare(config: Any) -> None:
     """Wait for the database, and have a schema in it."""
     import database
+    import release
     from server import check_sync
 
-    sync = check_sync(os.environ.get("DB_SYNC", "")) or config.placement_database.sync_on_startup
-    if not database.prepare(config, sync=sync):
+    if check_sync(os.environ.get("DB_SYNC", "")) or config.placement_database.sync_on_startup:
+        try:
+            database.sync(config)
+        except release.NewerDatabaseError as newer:
+            # A container of the old release that starts again while the new one rolls out.
+            print(f"serving without a sync: {newer}", flush=True)
+        # Done, or not to be done: placement itself would not ask.
+        config.set_override("sync_on_startup", False, "placement_database")
+    if not database.is_ready(config):
         raise StartError(
             "the database has no schema yet: run the command db-sync once, or set DB_SYNC=True"
         )

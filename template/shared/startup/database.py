@@ -6,6 +6,7 @@ import os
 import re
 import select
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,11 +22,15 @@ from placement.db.sqlalchemy import migration
 from sqlalchemy import exc as sa_exc
 
 import ending
+import release
+import unfinished
 from options import CONNECTION
 from problem import StartError
 
 # A server that takes the connection and then says nothing is given so much longer, all in all.
 GRACE = 5
+# A server whose host has vanished is given up after so many seconds, as when it is connected to.
+VANISHED = 10
 # One container at a time changes the schema; the others wait so many seconds for it.
 LOCK_WAIT = 300
 LOCKS = {
@@ -41,6 +46,9 @@ LOCKS = {
 WRITABLE_VOLUME = "Mount a volume that this user may write at /var/lib/placement"
 # What is in the image, and what oslo.db knows the failures of.
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg2", "mysql+pymysql")
+
+# PyMySQL does not say which of them it cannot read.
+TLS_FILES = {"ssl_ca", "ssl_cert", "ssl_key"}
 
 
 class NoAnswerError(Exception):
@@ -64,6 +72,37 @@ def postgresql_is_away(error: Exception, *_: object) -> NoReturn:
     raise db_exception.DBConnectionError(error)
 
 
+@sa.event.listens_for(sa.Engine, "connect")
+def give_up_the_vanished(connection: Any, _: object) -> None:
+    """Have a request fail when the server's host has vanished: it would hang for 15 minutes.
+
+    The kernel of a server that is only slow goes on answering this one's.
+    """
+    opened = getattr(connection, "_sock", connection)  # PyMySQL keeps its socket there
+    if not hasattr(opened, "fileno"):  # sqlite
+        return
+    with socket.socket(fileno=os.dup(opened.fileno())) as shared:
+        if shared.family != socket.AF_UNIX:
+            shared.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, VANISHED // 2)
+            shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, VANISHED // 2)
+            shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED * 1000)
+
+
+@sa.event.listens_for(sa.pool.Pool, "connect")
+def let_the_later_writer_win(connection: Any, _: object) -> None:
+    """Have MariaDB from 11.6 on work as before, and as MySQL does.
+
+    There a writer that was overtaken fails with 1020 "Record has changed since last read", which
+    Placement answers by 500 (https://mariadb.com/kb/en/innodb-system-variables).
+    """
+    info = getattr(connection, "get_server_info", str)()
+    found = re.search(r"(\d+)\.(\d+)\.\d+-MariaDB", info)
+    if found and (int(found[1]), int(found[2])) >= (11, 6):
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_snapshot_isolation = OFF")
+
+
 def check_url(config: cfg.ConfigOpts) -> sa.URL:
     """Return the database's URL, or say what is wrong with it; its password is never shown."""
     not_a_url = StartError(
@@ -81,6 +120,17 @@ def check_url(config: cfg.ConfigOpts) -> sa.URL:
             f"{CONNECTION}: there is no driver for {url.drivername}; write sqlite:///,"
             " postgresql+psycopg2://, or mysql+pymysql:// for MySQL and MariaDB alike"
         )
+    if url.get_backend_name() == "mysql" and not str(url.password or "").isascii():
+        raise StartError(
+            f"{CONNECTION}: the driver for MySQL and MariaDB sends only a password of ASCII"
+            " characters as it is: give the user such a one"
+        )
+    for option in TLS_FILES & url.query.keys():
+        if not os.access(str(url.query[option]), os.R_OK):
+            raise StartError(
+                f"{CONNECTION}: {option}={url.query[option]} cannot be read: mount the file so that"
+                f" uid {os.getuid()} may read it"
+            )
     return url
 
 
@@ -128,17 +178,38 @@ def wait(connection: Any) -> None:
             raise OperationalError("connection failed: timeout expired")
 
 
-def prepare(config: cfg.ConfigOpts, *, sync: bool) -> bool:
-    """Wait for the database; bring its schema up to date, or return whether it has one."""
+def sync(config: cfg.ConfigOpts) -> None:
+    """Wait for the database, and bring its schema up to date."""
     engine = connect(config)
-    if sync:
-        with migration_lock(engine), undisturbed():
-            migration.upgrade("head")
+    with migration_lock(engine):
+        sync_locked(engine)
+
+
+def sync_locked(engine: sa.Engine) -> None:
+    """Bring the schema up to date, and record the release that has."""
+    release.refuse_step(engine)
+    with undisturbed():
+        if engine.dialect.name == "mysql" and is_behind(migration.version(engine=engine)):
+            unfinished.discard(engine)
+        migration.upgrade("head")
+        release.record(engine)
+
+
+def is_ready(config: cfg.ConfigOpts) -> bool:
+    """Wait for the database, and return whether it has a schema, which has to be up to date."""
+    engine = connect(config)
     revision = migration.version(engine=engine)
-    known = ScriptDirectory.from_config(migration._alembic_config())
-    if revision is not None and revision != known.get_current_head():
-        refuse_behind(revision, known)
+    if revision is not None:
+        refuse_behind(revision)
+        release.refuse_jump(engine)
     return revision is not None
+
+
+def may_be_synced(config: cfg.ConfigOpts) -> bool:
+    """Wait for the database, and return whether it has a schema, which a sync has to accept."""
+    engine = connect(config)
+    release.refuse_step(engine)
+    return migration.version(engine=engine) is not None
 
 
 def name_of(url: sa.URL) -> str:
@@ -147,13 +218,20 @@ def name_of(url: sa.URL) -> str:
     return f"the database {server.render_as_string()}"
 
 
-def refuse_behind(revision: str, known: ScriptDirectory) -> None:
+def refuse_behind(revision: str) -> None:
     """Refuse a schema that lacks migrations; a newer release's is fine while that rolls out."""
-    if revision in {script.revision for script in known.walk_revisions()}:
+    if is_behind(revision):
         raise StartError(
             "the database's schema is older than this placement: run the command db-sync once,"
             " or set DB_SYNC=True"
         )
+
+
+def is_behind(revision: str | None) -> bool:
+    """Return whether a schema lacks migrations that this placement knows."""
+    known = ScriptDirectory.from_config(migration._alembic_config())
+    older = {script.revision for script in known.walk_revisions()} - {known.get_current_head()}
+    return revision is None or revision in older
 
 
 def connect(config: cfg.ConfigOpts) -> sa.Engine:
@@ -177,6 +255,8 @@ def advice(error: BaseException) -> str:
     """Return what may be done about it."""
     if re.search("too many (clients|connections)|connection slots", str(error), re.IGNORECASE):
         return "Let it take more connections, or others hold fewer"
+    if re.search(unfinished.ERRORS, str(error)):
+        return unfinished.ADVICE
     if isinstance(error, NoAnswerError | db_exception.DBConnectionError):
         return f"Start it, or correct {CONNECTION}"
     if "unable to open database file" in str(error) or "readonly" in str(error):

@@ -1,0 +1,198 @@
+"""All data of a SQLite file, copied into a server's database in one transaction, and compared."""
+
+import contextlib
+import struct
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from graphlib import TopologicalSorter
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from alembic.script import ScriptDirectory
+from oslo_config import cfg
+from oslo_db import exception as db_exception
+from placement.db.sqlalchemy import migration, models
+from sqlalchemy import exc as sa_exc
+
+import database
+import release
+from options import CONNECTION
+from problem import StartError
+
+SOURCE = "/var/lib/placement/cats.db"
+# Each after those that it refers to.
+TABLES = models.BASE.metadata.sorted_tables
+# What a start writes by itself; a name of somebody's own begins with CUSTOM_.
+STANDARD = ("traits", "resource_classes")
+# So many rows go in one statement.
+CHUNK = 1000
+
+
+def run(config: cfg.ConfigOpts, path: str = SOURCE) -> None:
+    """Copy all rows of the file, or none."""
+    if database.check_url(config).get_backend_name() == "sqlite":
+        raise StartError(f"{CONNECTION} names SQLite itself: set it to the server's database")
+    with opened(path) as source:
+        engine = database.connect(config)
+        with database.migration_lock(engine):
+            database.sync_locked(engine)
+            # So that what others have committed meanwhile is seen when all is compared.
+            connection = engine.connect().execution_options(isolation_level="READ COMMITTED")
+            with connection as target, target.begin():
+                refuse_data(target)
+                count = copy(source, target, path)
+    print(f"all {count} rows are copied and have been compared")
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[sa.Connection]:
+    """Open the file to read it as it is now, whoever writes to it."""
+    if not Path(path).is_file():
+        raise StartError(f"{path} is not there: mount the volume that holds SQLite's file")
+    url = sa.URL.create("sqlite", database=f"file:{quote(path)}", query={"mode": "ro", "uri": "1"})
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    try:
+        refuse_other_schema(engine, path)
+    except sa_exc.DBAPIError as error:
+        raise StartError(
+            f"{path} cannot be read: {database.reason(error)}. If it is placement's, stop what"
+            f" writes to it, and run {sync_of(path)} once, which mends what was left half-written"
+        ) from error
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN")
+        yield connection
+
+
+def refuse_other_schema(engine: sa.Engine, path: str) -> None:
+    """Refuse a file that has not been brought to this very release."""
+    revision = migration.version(engine=engine)
+    if revision is None:
+        raise StartError(f"{path} has no schema of placement: nothing to copy")
+    head = ScriptDirectory.from_config(migration._alembic_config()).get_current_head()
+    if revision != head or release.recorded(engine) not in (None, release.MAJOR):
+        raise StartError(
+            f"{path} is not of release {release.series(release.MAJOR)}, as this placement is: bring"
+            f" it there first, by {sync_of(path)}"
+        )
+
+
+def sync_of(path: str) -> str:
+    """Return how to run db-sync on the file."""
+    return f"the command db-sync with {CONNECTION}=sqlite:///{Path(path).absolute()}"
+
+
+def refuse_data(target: sa.Connection) -> None:
+    """Refuse a database that holds more than a start writes by itself."""
+    for table in TABLES:
+        rows = sa.select(sa.func.count()).select_from(table)
+        if table.name in STANDARD:
+            rows = rows.where(table.c.name.startswith("CUSTOM_", autoescape=True))
+        if found := target.execute(rows).scalar():
+            raise StartError(
+                f"{database.name_of(target.engine.url)} holds data already ({found} rows of"
+                f" {table.name}), and nothing is mixed: give an empty one in {CONNECTION}"
+            )
+
+
+def copy(source: sa.Connection, target: sa.Connection, path: str) -> int:
+    """Copy each table and compare it, and return how many rows there are."""
+    mysql = target.dialect.name == "mysql"
+    if mysql:
+        # The class VCPU has the id 0.
+        target.exec_driver_sql("SET sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')")
+        print("MySQL keeps whole seconds: the fractions of times are cut off", flush=True)
+    for name in STANDARD:  # ids are referred to: these are the source's, too
+        target.execute(models.BASE.metadata.tables[name].delete())
+    total = 0
+    for table in TABLES:
+        with told(table, path):
+            count = insert(source, target, table)
+        print(f"{table.name}: {count} rows", flush=True)
+        total += count
+    for table in TABLES:
+        compare(source, target, table, path)
+    if target.dialect.name == "postgresql":
+        set_sequences(target)
+    return total
+
+
+@contextlib.contextmanager
+def told(table: sa.Table, path: str) -> Iterator[None]:
+    """Tell what the server does not take, unless it is away."""
+    try:
+        yield
+    except db_exception.DBConnectionError:
+        raise
+    except (db_exception.DBError, sa_exc.SQLAlchemyError) as error:
+        raise StartError(
+            f"{table.name} of {path} cannot be copied, and nothing has been:"
+            f" {database.reason(error)}. Change that there, through Placement's API, and try again"
+        ) from error
+
+
+def insert(source: sa.Connection, target: sa.Connection, table: sa.Table) -> int:
+    """Copy a table, and return how many rows it has."""
+    cut = target.dialect.name == "mysql"
+    rows = parents_first(table, source.execute(ordered(table)).mappings())
+    count = 0
+    while chunk := [
+        {name: without_fraction(value) if cut else value for name, value in row.items()}
+        for row in islice(rows, CHUNK)
+    ]:
+        target.execute(table.insert(), chunk)
+        count += len(chunk)
+    return count
+
+
+def ordered(table: sa.Table) -> sa.Select:
+    """Return the query of all rows, in the order of their primary keys and not all at once."""
+    return sa.select(table).order_by(*table.primary_key).execution_options(yield_per=CHUNK)
+
+
+def parents_first(table: sa.Table, rows: Iterable[Any]) -> Iterator[Any]:
+    """Order the rows of a table that refers to itself: MySQL wants each after its parents."""
+    parents = [key.parent.name for key in table.foreign_keys if key.column.table is table]
+    if not parents:
+        return iter(rows)
+    by_id = {row["id"]: row for row in rows}
+    graph = {key: {row[name] for name in parents} - {None, key} for key, row in by_id.items()}
+    return (by_id[key] for key in TopologicalSorter(graph).static_order() if key in by_id)
+
+
+def without_fraction(value: Any) -> Any:
+    """Return a time in whole seconds: MySQL would round the fraction, and MariaDB cut it off."""
+    return value.replace(microsecond=0) if isinstance(value, datetime) else value
+
+
+def as_mysql_tells(value: Any) -> Any:
+    """Return what MySQL answers for a value: of a FLOAT, 4 bytes, it tells six digits."""
+    if isinstance(value, float):
+        return float(f"{struct.unpack('f', struct.pack('f', value))[0]:.6g}")
+    return without_fraction(value)
+
+
+def compare(source: sa.Connection, target: sa.Connection, table: sa.Table, path: str) -> None:
+    """Refuse the copy if any row differs from the source's, or one has no counterpart."""
+    mysql = target.dialect.name == "mysql"
+    pairs = zip_longest(
+        source.execute(ordered(table)), target.execute(ordered(table)), fillvalue=()
+    )
+    for wanted, found in pairs:
+        if [as_mysql_tells(value) if mysql else value for value in wanted] != list(found):
+            raise StartError(
+                f"{table.name} of {path} is not the same in the database, so nothing has been"
+                f" copied: {tuple(wanted)} there is {tuple(found)} here. Stop what writes to it"
+            )
+
+
+def set_sequences(target: sa.Connection) -> None:
+    """Have PostgreSQL go on counting after the highest id of each table."""
+    for table in TABLES:
+        column = table.autoincrement_column
+        highest = column is not None and target.scalar(sa.select(sa.func.max(column)))
+        if highest:
+            sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
+            target.execute(sa.select(sa.func.setval(sequence, highest)))

@@ -1,0 +1,1 @@
+"""From release to release, and from SQLite to a server, with data that stays the same."""
