@@ -256,7 +256,7 @@ class Deployment(BaseModel, extra="forbid"):
             "interface": self.keystone_interface,
             "service_type": "placement",
             "service_token_roles_required": "True",
-            # Unsaid, a Keystone that takes a connection and says nothing holds each request for ever.
+            # Unsaid, a Keystone that takes a connection and is silent holds each request for ever.
             "http_connect_timeout": "5",
         }
         if self.keystone_auth_type == "password":
@@ -349,15 +349,17 @@ class Deployment(BaseModel, extra="forbid"):
     def dev_secret_settings(self) -> dict[str, str]:
         """The settings of the container there that hold a secret, as compose fills them in."""
         server = {"postgresql": "postgresql", "mysql": "mariadb"}.get(self.database)
-        values = {
-            "OS_PLACEMENT_DATABASE__CONNECTION": f"{self.database_driver}://"
-            f"placement:${{DATABASE_PASSWORD:-}}@{server}/placement",
-            "OS_KEYSTONE_AUTHTOKEN__USERNAME": "placement",
-            "OS_KEYSTONE_AUTHTOKEN__PASSWORD": "${KEYSTONE_PLACEMENT_PASSWORD:-}",
-            "OS_KEYSTONE_AUTHTOKEN__APPLICATION_CREDENTIAL_ID": "${KEYSTONE_CREDENTIAL_ID:-}",
-            "OS_KEYSTONE_AUTHTOKEN__APPLICATION_CREDENTIAL_SECRET": "${KEYSTONE_CREDENTIAL_SECRET:-}",
-            "OS_KEYSTONE_AUTHTOKEN__MEMCACHE_SECRET_KEY": "${MEMCACHE_SECRET_KEY:-}",
+        keystone = {
+            "username": "placement",
+            "password": "${KEYSTONE_PLACEMENT_PASSWORD:-}",
+            "application_credential_id": "${KEYSTONE_CREDENTIAL_ID:-}",
+            "application_credential_secret": "${KEYSTONE_CREDENTIAL_SECRET:-}",
+            "memcache_secret_key": "${MEMCACHE_SECRET_KEY:-}",
         }
+        values = {f"OS_KEYSTONE_AUTHTOKEN__{name.upper()}": it for name, it in keystone.items()}
+        values["OS_PLACEMENT_DATABASE__CONNECTION"] = (
+            f"{self.database_driver}://placement:${{DATABASE_PASSWORD:-}}@{server}/placement"
+        )
         return {name: values[name] for name in self.secrets}
 
     @property

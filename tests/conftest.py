@@ -27,6 +27,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="run the full cross products, too")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name what only `make test-all` runs: what takes long and rarely breaks by itself."""
+    config.addinivalue_line("markers", "only_all: run with --all alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only `make test-all` runs."""
+    if not config.getoption("--all"):
+        items[:] = [item for item in items if not item.get_closest_marker("only_all")]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _as_at_a_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep out the developer's own Copier defaults, and the `make test` that runs this."""

@@ -20,11 +20,11 @@ if [ "${KEYSTONE_TLS:-}" = true ]; then
     url=https://keystone:5000/v3
     socket="--https-socket :5000,/tls/ca.crt,$state/tls.key"
     # Its own authority: one certificate that signs itself.
-    [ -f /tls/ca.crt ] && [ -f "$state/tls.key" ] || openssl req -x509 -quiet -nodes -days 3650 \
+    [ -f /tls/ca.crt ] && [ -f "$state/tls.key" ] || openssl req -x509 -nodes -days 3650 \
         -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=keystone \
         -addext subjectAltName=DNS:keystone,DNS:localhost,IP:127.0.0.1 \
         -addext keyUsage=critical,digitalSignature,keyCertSign \
-        -keyout "$state/tls.key" -out /tls/ca.crt
+        -keyout "$state/tls.key" -out /tls/ca.crt 2>/dev/null
 fi
 
 # Once, and again when one of these has changed. Each leaves alone what is there.

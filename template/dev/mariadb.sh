@@ -22,4 +22,5 @@ ALTER USER placement@'%' IDENTIFIED BY '$DATABASE_PASSWORD';
 GRANT ALL ON placement.* TO placement@'%';
 END
 
-exec mariadbd --datadir="$data" --bind-address='*' --init-file=/tmp/placement.sql "$@"
+# No name is looked up for who connects: containers have none, and the search may take seconds.
+exec mariadbd --datadir="$data" --bind-address='*' --skip-name-resolve --init-file=/tmp/placement.sql "$@"

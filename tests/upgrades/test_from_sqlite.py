@@ -60,6 +60,7 @@ def test_all_is_there_after_an_interrupted_import_and_another(
         assert contents(client) == before
 
 
+@pytest.mark.only_all
 def test_sqlite_serves_on_where_the_import_is_refused(
     repository: Callable[[str, str], Repository], built: Callable[[str, str], str], database: str
 ) -> None:

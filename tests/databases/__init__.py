@@ -1,0 +1,1 @@
+"""The image on real database servers: many at once, from afar, and while they fail."""
