@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import openstack
 import yaml
 from dotenv import dotenv_values, set_key
+from keystoneauth1.exceptions import ClientException
 from openstack.connection import Connection
 from openstack.exceptions import SDKException
 from ready import wait
@@ -113,7 +114,9 @@ class Registration:
         service = next(identity.services(type=service_type), None) or identity.create_service(
             type=service_type, name=service_type
         )
-        there = {it.interface: it for it in identity.endpoints(service_id=service.id)}
+        region = self.options["region_name"]
+        found = identity.endpoints(service_id=service.id, region_id=region)
+        there = {it.interface: it for it in found}
         for interface in ("public", "internal", "admin"):
             url = host if interface == self.host_interface else container
             if interface in there:
@@ -123,7 +126,7 @@ class Registration:
                     service_id=service.id,
                     interface=interface,
                     url=url,
-                    region_id=self.options["region_name"],
+                    region_id=region,
                 )
 
     def credential(self) -> None:
@@ -133,7 +136,8 @@ class Registration:
         for old in identity.application_credentials(user):
             if old.id == self.passwords.get(CREDENTIAL_ID):
                 return
-            identity.delete_application_credential(user, old)
+            if old.name == "placement":
+                identity.delete_application_credential(user, old)
         made = identity.create_application_credential(
             user, "placement", secret=self.passwords["KEYSTONE_CREDENTIAL_SECRET"]
         )
@@ -164,5 +168,5 @@ def domain(identity: Any, name: str) -> Any:
 if __name__ == "__main__":
     try:
         Registration(*sys.argv[1:3]).run()
-    except SDKException as error:
+    except (SDKException, ClientException) as error:
         sys.exit(f"Keystone does not do as it is asked: {error}")

@@ -33,7 +33,7 @@ if [ "$(cat "$state/given" 2>/dev/null)" != "$given" ]; then
     keystone-manage db_sync
     keystone-manage fernet_setup
     keystone-manage credential_setup
-    keystone-manage bootstrap --bootstrap-password "$KEYSTONE_ADMIN_PASSWORD" \
+    OS_BOOTSTRAP_PASSWORD=$KEYSTONE_ADMIN_PASSWORD keystone-manage bootstrap \
         --bootstrap-region-id "$KEYSTONE_REGION" \
         --bootstrap-public-url "$url" --bootstrap-internal-url "$url" --bootstrap-admin-url "$url"
     (umask 077 && echo "$given" >"$state/given")

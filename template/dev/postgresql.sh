@@ -17,7 +17,8 @@ fi
 
 # While nobody else can reach it: what is missing is made, and the password is the one given now.
 pg_ctl --pgdata "$data" --silent --wait --options "-c listen_addresses=''" start >/dev/null
-psql --quiet --set ON_ERROR_STOP=1 --set password="$DATABASE_PASSWORD" postgres <<'END'
+psql --quiet --set ON_ERROR_STOP=1 postgres <<'END'
+\getenv password DATABASE_PASSWORD
 SELECT 'CREATE ROLE placement LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'placement') \gexec
 SELECT 'CREATE DATABASE placement OWNER placement'
     WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'placement') \gexec

@@ -4,7 +4,10 @@ set -eu
 umask 077
 
 touch .env
+chmod 600 .env
+# A last line without an end would swallow what follows.
+[ -z "$(tail -c 1 .env)" ] || echo >>.env
 for name; do
-    grep -q "^$name=" .env ||
+    grep -Eq "^(export +)?$name=" .env ||
         printf '%s=%s\n' "$name" "$(od -A n -N 24 -t x1 /dev/urandom | tr -d ' \n')" >>.env
 done

@@ -129,7 +129,7 @@ def test_a_killed_container_gives_the_lock_back(
         done = waiting.result()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "another container is changing the schema" in done.stdout
-    assert time.monotonic() - killed < 10
+    assert time.monotonic() - killed < 60
 
 
 def test_an_empty_database_without_sync_is_refused(

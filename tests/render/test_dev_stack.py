@@ -15,7 +15,13 @@ from tests.render.conftest import Repo
 from tests.render.variants import every_variant
 
 # What compose is told beside the passwords.
-GIVEN = {"IMAGE": "x:1", "PORT": "1", "KEYSTONE_PORT": "2", "KEYSTONE_CREDENTIAL_ID": "id"}
+GIVEN = {
+    "IMAGE": "x:1",
+    "IMAGE_ID": "i",
+    "PORT": "1",
+    "KEYSTONE_PORT": "2",
+    "KEYSTONE_CREDENTIAL_ID": "id",
+}
 
 
 @cache

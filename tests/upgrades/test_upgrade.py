@@ -39,6 +39,7 @@ def test_the_data_is_the_same_after_each_step(
     with repo.client("admin") as client:
         fill(client)
         before = contents(client)
+        secrets = (repo.repository / ".env").read_bytes() if database != "sqlite" else b""
         for release in way[1:]:
             repo.answer(f"release={release}")
             repo = replace(repo, image=built(release, database))
@@ -49,6 +50,8 @@ def test_the_data_is_the_same_after_each_step(
             places = [said.rindex(step) for step in steps]
             assert places == sorted(places)
             assert repo.serving_image == repo.image
+        if database != "sqlite":
+            assert (repo.repository / ".env").read_bytes() == secrets
 
 
 def test_what_is_no_step_is_refused_and_the_old_release_serves_on(

@@ -85,7 +85,7 @@ def upgrade_check(arguments: list[str]) -> None:
 
 
 def online_data_migrations(arguments: list[str]) -> None:
-    """Bring old rows up to date, also while placement serves; exit code 1 asks to run it again."""
+    """Bring old rows up to date, also while placement serves; all of them, or --max-count."""
     with configured() as config:
         import database
 
