@@ -17,7 +17,7 @@ import pytest
 
 from extensions.deployment import Deployment
 from tests.conftest import Answers, Render
-from tests.containers import Output
+from tests.containers import Output, new_name, remove, succeed
 from tests.servers import DevImage
 
 # Seconds that a target of a repository may take.
@@ -80,9 +80,30 @@ NewStack = Callable[[Answers], AbstractContextManager[Stack]]
 
 
 @pytest.fixture(scope="session")
+def names_are_served(engine: str, newest: str) -> Iterator[None]:
+    """Keep a container in a network of its own while this worker runs.
+
+    Podman's name server ends with the last container that it serves; one of another worker that
+    starts just then would find no other by its name (seen once in 72 starts).
+    """
+    name = new_name()
+    command = [engine, "run", "--detach", "--stop-timeout=0", "--name", name, "--network", name]
+    command += ["--entrypoint=/opt/placement/bin/python3", newest]
+    command += ["-c", "import time; time.sleep(9999)"]
+    succeed(engine, "network", "create", name)
+    try:
+        succeed(*command)
+        yield
+    finally:
+        remove(engine, name)
+        succeed(engine, "network", "rm", name)
+
+
+@pytest.fixture(scope="session")
 def new_stack(
     engine: str,
     render: Render,
+    names_are_served: None,
     image: Callable[[str], str],
     dev_image: DevImage,
     tmp_path_factory: pytest.TempPathFactory,

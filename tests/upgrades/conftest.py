@@ -75,7 +75,11 @@ def built(engine: str, image: Image, dev_image: DevImage) -> Callable[[str, str]
 
 @pytest.fixture
 def repository(
-    copier_template: Path, engine: str, tmp_path: Path, built: Callable[[str, str], str]
+    copier_template: Path,
+    engine: str,
+    tmp_path: Path,
+    built: Callable[[str, str], str],
+    names_are_served: None,
 ) -> Iterator[Callable[[str, str], Repository]]:
     """Render a repository; all that it starts is gone after the test."""
     with ExitStack() as made:
