@@ -111,8 +111,8 @@ def befall(faulty: Faulty, name: str, fault: Fault, seconds: float) -> Load:
 
 def test_it_answers_again_and_no_write_is_lost(fault: str, seconds: float, faulty: Faulty) -> None:
     load = befall(faulty, fault, FAULTS[fault], seconds)
-    # These cannot go unnoticed.
-    assert load.failed or fault not in ("gone", "read only")
+    # These cannot go unnoticed; a short absence may only be waited for.
+    assert load.failed or load.longest > 1 or fault not in ("gone", "read only")
 
 
 def test_a_full_disk_loses_no_write(kind: str, new_faulty: NewFaulty) -> None:
