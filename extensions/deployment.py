@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, PrivateAttr, TypeAdapter, ValidationError
 
@@ -184,17 +185,6 @@ class Deployment(BaseModel, extra="forbid"):
         return f"replicas={self.replicas + 1 if self.replicas < 10 else 3}"
 
     @property
-    def not_in_the_chart_yet(self) -> list[str]:
-        """What was answered and the chart does not do so far."""
-        missing = {
-            "the HorizontalPodAutoscaler": self.autoscaled,
-            "the Ingress": self.exposure == "ingress",
-            "the HTTPRoute": self.exposure == "gateway",
-            "the NetworkPolicy": self.network_policy,
-        }
-        return [name for name, wanted in missing.items() if wanted]
-
-    @property
     def connection_example(self) -> str:
         """A URL of a database server, with the driver that the image has."""
         return f"{self.database_driver}://placement:PASSWORD@db.example.com/placement"
@@ -288,6 +278,20 @@ class Deployment(BaseModel, extra="forbid"):
         return secrets
 
     @property
+    def egress(self) -> list[tuple[str, int]]:
+        """The servers that Placement connects to, each with its port; the database's usual one.
+
+        Where the database is only its Secret says.
+        """
+        database = {"postgresql": [("PostgreSQL", 5432)], "mysql": [("MySQL or MariaDB", 3306)]}
+        servers = database.get(self.database, [])
+        if self.keystone:
+            servers.append(("Keystone", port_of(self.keystone_auth_url)))
+        memcached = filter(None, self.keystone_memcached_servers.split(","))
+        ports = {int(server.rpartition(":")[2]) for server in memcached}
+        return servers + [("memcached", port) for port in sorted(ports)]
+
+    @property
     def secret_commands(self) -> list[str]:
         """The commands that make the Secrets which the pods need, to be filled in."""
         keys: dict[str, list[str]] = {}
@@ -377,6 +381,12 @@ class Deployment(BaseModel, extra="forbid"):
         if self.keystone_memcached_servers:
             keys["memcache_secret_key"] = "memcache_secret_key"
         return keys
+
+
+def port_of(url: str) -> int:
+    """Return the port that a client of this URL connects to."""
+    parts = urlsplit(url)
+    return parts.port or {"http": 80, "https": 443}[parts.scheme]
 
 
 QUESTIONS = tuple(Deployment.model_fields)
