@@ -13,7 +13,7 @@ RUN = uv run --frozen --quiet
 PYTEST = $(WITH_TOOLS) $(RUN) python -m pytest -p tests.tiers --numprocesses auto --dist loadgroup \
     --durations 10 $(PYTEST_ARGS)
 
-.PHONY: help demo demo-down test test-all lint docs lock clean test-tools test-questions test-render \
+.PHONY: help demo demo-down test test-all test-cluster lint docs lock clean test-tools test-questions test-render \
     test-image test-gabbits test-upstream test-backends test-databases test-upgrades test-devstack
 
 help: ## List what can be made
@@ -29,11 +29,15 @@ demo-down: ## Stop the demo and delete its data
 
 test: lint ## Everything that proves the template on one machine
 	@tools/bootstrap uv engine base lint charts
-	$(PYTEST)
+	$(PYTEST) --ignore tests/cluster
 
 test-all: lint ## The same with the full cross products, for a schedule
 	@tools/bootstrap uv engine base lint charts
-	$(PYTEST) --all
+	$(PYTEST) --all --ignore tests/cluster
+
+test-cluster: ## Tier 5: the chart on the Kubernetes of KUBECONFIG, which CLUSTER_LOAD gives images
+	@tools/bootstrap uv engine base charts
+	$(PYTEST) tests/cluster
 
 test-tools: ## What brings the tools, and the demo
 	@tools/bootstrap uv engine base

@@ -291,27 +291,20 @@ class Deployment(BaseModel, extra="forbid"):
         ports = {int(server.rpartition(":")[2]) for server in memcached}
         return servers + [("memcached", port) for port in sorted(ports)]
 
-    @property
-    def secret_commands(self) -> list[str]:
-        """The commands that make the Secrets which the pods need, to be filled in."""
-        keys: dict[str, list[str]] = {}
+    @cached_property
+    def cluster_secrets(self) -> list[str]:
+        """Each Secret that the pods need, and its keys, as `name:key,key`.
+
+        The one for the registry is of a type of its own and has no key to be told.
+        """
+        secrets: dict[str, list[str]] = {}
         for secret, key in self.secrets.values():
-            keys.setdefault(secret, []).append(key)
-        commands = [
-            f"kubectl create secret generic {secret}"
-            + "".join(f" \\\n    --from-file={key}=FILE" for key in names)
-            for secret, names in keys.items()
-        ]
+            secrets.setdefault(secret, []).append(key)
         if self.keystone_ca_secret:
-            commands.append(
-                f"kubectl create secret generic {self.keystone_ca_secret} --from-file=ca.crt=FILE"
-            )
+            secrets.setdefault(self.keystone_ca_secret, []).append("ca.crt")
         if self.image_pull_secret:
-            commands.append(
-                f"kubectl create secret docker-registry {self.image_pull_secret} \\\n"
-                "    --docker-server=REGISTRY --docker-username=NAME --docker-password=PASSWORD"
-            )
-        return commands
+            secrets.setdefault(self.image_pull_secret, [])
+        return [f"{secret}:{','.join(keys)}" for secret, keys in secrets.items()]
 
     # The development stack: what `make up` runs beside Placement on one host.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,12 @@ def commit_all(repository: Path) -> None:
     git(repository, "init", "--quiet")
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--allow-empty", "--message", "test")
+
+
+def change_answers(repository: Path, *answers: str) -> None:
+    """Change answers as the rendered README.md says, and commit."""
+    command = [sys.executable, "-m", "copier", "update", "--trust", "--defaults", "--quiet"]
+    command += ["--vcs-ref", ":current:", *(f"--data={answer}" for answer in answers)]
+    done = subprocess.run(command, cwd=repository, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    commit_all(repository)

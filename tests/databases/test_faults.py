@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from tests.containers import serving
 from tests.databases.conftest import CONNECTION, KINDS, TARGETS, Network, Run, StuckSync, schema
 from tests.databases.faults import FAULTS, FOLDERS, Fault, Faulty, disk_full, frozen
-from tests.databases.load import Load, light_load
+from tests.load import Load, light_load
 from tests.servers import PASSWORD, DatabaseServer, DevImage, database_server
 
 # How long a fault lasts, where it is not over at once: in `make test`, and with all tests.

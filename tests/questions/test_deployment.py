@@ -332,10 +332,4 @@ def test_secrets_that_share_a_name_are_made_once() -> None:
         keystone_ca_secret="ca",
         image_pull_secret="pull",
     )
-    assert it.secret_commands == [
-        "kubectl create secret generic placement \\\n    --from-file=connection=FILE"
-        " \\\n    --from-file=username=FILE \\\n    --from-file=password=FILE",
-        "kubectl create secret generic ca --from-file=ca.crt=FILE",
-        "kubectl create secret docker-registry pull \\\n"
-        "    --docker-server=REGISTRY --docker-username=NAME --docker-password=PASSWORD",
-    ]
+    assert it.cluster_secrets == ["placement:connection,username,password", "ca:ca.crt", "pull:"]

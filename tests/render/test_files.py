@@ -10,7 +10,11 @@ from tests.render.conftest import Repo
 from tests.render.variants import every_variant
 
 # Files whose own language has double braces.
-BRACES = ("placement-chart/templates/", ".github/workflows/")
+BRACES = (
+    "placement-chart/templates/",
+    "placement-chart/tests/extra-objects_test.yaml",
+    ".github/workflows/",
+)
 
 
 @every_variant

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -27,17 +28,45 @@ def test_make_alone_lists_every_target_with_what_it_does() -> None:
     )
 
 
-def test_ci_runs_make_test_from_anywhere_without_input_and_fails_with_it(tmp_path: Path) -> None:
-    """5 is what pytest says where it finds no tests: that is a failure too."""
-    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
-    makefile = tmp_path / "Makefile"
-    makefile.write_text("default:\n\ntest:\n\tcat\n\texit 5\n", encoding="utf-8")
-    run = [tmp_path / ".ci/run"]
-    failed = subprocess.run(
-        run, cwd="/", text=True, input="input\n", capture_output=True, check=False
+def ci(folder: Path, makefile: str, **env: str) -> tuple[int, list[str]]:
+    """Run .ci/run with another Makefile from elsewhere, and return its exit code and its lines."""
+    shutil.copytree(ROOT / ".ci", folder / "main/.ci", dirs_exist_ok=True)
+    (folder / "main/Makefile").write_text(makefile, encoding="utf-8")
+    done = subprocess.run(
+        [folder / "main/.ci/run"],
+        cwd="/",
+        env={"PATH": os.environ["PATH"], **env},
+        text=True,
+        input="input\n",
+        capture_output=True,
+        check=False,
     )
-    assert failed.stdout == "cat\nexit 5\n"
-    assert failed.returncode != 0
+    return done.returncode, [line.strip() for line in done.stdout.splitlines()]
 
-    makefile.write_text("test:\n", encoding="utf-8")
-    assert subprocess.run(run, cwd="/", capture_output=True, check=False).returncode == 0
+
+def test_ci_runs_the_tests_and_then_those_on_a_cluster_without_input(tmp_path: Path) -> None:
+    makefile = "test test-cluster:\n\t@cat\n\t@echo $@ on $(KUBECONFIG)\n"
+    expected = (0, ["test on here", "test-cluster on here"])
+    assert ci(tmp_path, makefile, KUBECONFIG="here") == expected
+
+
+def test_ci_fails_with_either_of_them(tmp_path: Path) -> None:
+    """5 is what pytest says where it finds no tests: that is a failure too."""
+    first = "test:\n\t@exit 5\ntest-cluster:\n\t@echo on\n"
+    second = "test:\n\t@echo on\ntest-cluster:\n\t@exit 5\n"
+    assert ci(tmp_path, first, KUBECONFIG="here") == (2, [])
+    assert ci(tmp_path, second, KUBECONFIG="here") == (2, ["on"])
+
+
+def test_ci_starts_the_kit_beside_it_for_the_cluster_alone_and_ends_it(tmp_path: Path) -> None:
+    kit = tmp_path / "shared/kube"
+    kit.mkdir(parents=True)
+    for name, does in (("up", "echo export KUBECONFIG=made"), ("down", f"touch {kit}/ended")):
+        (kit / name).write_text(f"#!/bin/sh\n{does}\n", encoding="utf-8")
+        (kit / name).chmod(0o755)
+    makefile = "test test-cluster:\n\t@echo $@ on $(KUBECONFIG)$(CLUSTER_LOAD)\n"
+    makefile += "\t@! test -e ../shared/kube/ended\n"
+    code, lines = ci(tmp_path, makefile)
+    assert code == 0
+    assert lines == ["test on", f"test-cluster on made{tmp_path}/main/../shared/kube/load"]
+    assert (kit / "ended").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from copier import run_copy
 
-from tests.conftest import commit_all, load
+from tests.conftest import change_answers, commit_all, load
 from tests.containers import Environment, Output, flags, new_name, remove, succeed
 from tests.servers import DevImage
 from tests.stack import Stack
@@ -37,14 +36,8 @@ class Repository(Stack):
         return done.stdout + done.stderr
 
     def answer(self, answer: str) -> None:
-        """Change an answer as README.md says, and commit."""
-        command = [sys.executable, "-m", "copier", "update", "--trust", "--defaults", "--quiet"]
-        command += ["--vcs-ref", ":current:", "--data", answer]
-        done = subprocess.run(
-            command, cwd=self.repository, text=True, capture_output=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        commit_all(self.repository)
+        """Change an answer, and commit."""
+        change_answers(self.repository, answer)
 
     @property
     def project(self) -> str:

@@ -43,7 +43,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- define "placement.podLabels" -}}
 {{- $root := first . -}}
 {{ include "placement.selectorLabels" . }}
-{{- with merge (dict) $root.Values.podLabels $root.Values.commonLabels }}
+{{- with merge (dict) ($root.Values.podLabels | default dict) ($root.Values.commonLabels | default dict) }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
@@ -66,4 +66,17 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- $pool := get .Values.settings "OS_PLACEMENT_DATABASE__MAX_POOL_SIZE" | default .Values.threads -}}
 {{- $overflow := get .Values.settings "OS_PLACEMENT_DATABASE__MAX_OVERFLOW" | default .Values.threads -}}
 {{- add (int $pool) (int $overflow) -}}
+{{- end -}}
+
+{{/* Where every pod may go, where a NetworkPolicy says so. */}}
+{{- define "placement.egress" -}}
+# Names
+- ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+{{- with .Values.networkPolicy.egress }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}

@@ -1,0 +1,160 @@
+"""What breaks by night: what failed, how long, and no pod pays for a fault not its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from tenacity import retry, stop_after_delay, wait_fixed
+
+from tests.cluster.conftest import NewSite
+from tests.cluster.site import Site
+from tests.cluster.test_deploy import BEHIND_THE_GATEWAY, BY_PASSWORD, register
+from tests.load import Load, light_load
+
+pytestmark = pytest.mark.xdist_group("faults")
+# Seconds that what is taken away stays away.
+AWAY = 60
+
+Record = Callable[[str, object], None]
+
+
+@pytest.fixture(scope="module")
+def site(new_site: NewSite) -> Iterator[Site]:
+    """Deploy two replicas, with a database and a Keystone."""
+    answers = {"database": "postgresql", "replicas": 2, **BY_PASSWORD, **BEHIND_THE_GATEWAY}
+    with new_site(answers) as made:
+        register(made)
+        made.make("deploy")
+        yield made
+
+
+def new_token(site: Site) -> str:
+    """Get a token that no pod has seen."""
+    pod = next(iter(site.pods()))
+    script = (site.repository / "placement-chart/files/ask.py").read_text(encoding="utf-8")
+    python = ("/opt/placement/bin/python3", "-I", "-")
+    return site.kubectl("exec", "--stdin", pod, "--", *python, given=script).strip()
+
+
+@pytest.fixture
+def client(site: Site, gateway: str) -> Iterator[httpx.Client]:
+    """Return a client with a token, by way of the Gateway."""
+    headers = {"host": site.host, "x-auth-token": new_token(site)}
+    with httpx.Client(base_url=gateway, headers=headers, timeout=60) as client:
+        yield client
+
+
+def row(load: Load, since: float) -> str:
+    """Return what was asked and what failed, and how long after that moment it was good again."""
+    failed = ", ".join(f"{number} of {code or 'none'}" for code, number in load.failed.items())
+    return (
+        f"{len(load.requests)} requests, failed: {failed or 'none'},"
+        f" the slowest {load.longest:.1f} s, good again in {load.good_after(since):.1f} s"
+    )
+
+
+def test_a_killed_pod_is_missed_for_a_moment(
+    site: Site, client: httpx.Client, record_property: Record
+) -> None:
+    victim = next(iter(site.pods()))
+    with light_load(client) as load:
+        time.sleep(3)
+        killed = time.monotonic()
+        site.kubectl("delete", "pod", victim, "--grace-period=0", "--force")
+        time.sleep(5)
+        settled = time.monotonic()
+        site.wait_for_pods(2)
+        time.sleep(2)
+    record_property("figures", row(load, killed))
+    assert load.failed_after(settled) == {}
+    assert site.restarts() == 0
+
+
+def test_the_database_is_gone_and_comes_back(
+    site: Site, client: httpx.Client, record_property: Record
+) -> None:
+    with light_load(client) as load:
+        time.sleep(2)
+        site.take_away("postgresql")
+        ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'placement'"
+        site.kubectl("exec", "deployment/postgresql", "--", "psql", "--command", ends, "postgres")
+        time.sleep(AWAY)
+        assert all_ready(site)
+        site.give_back("postgresql")
+        back = time.monotonic()
+        load.wait_until_good_after(back, 30)
+        time.sleep(3)
+        settled = time.monotonic()
+        time.sleep(3)
+    record_property("figures", row(load, back))
+    assert sum(load.failed.values()) > 0
+    assert load.failed_after(settled) == {}
+    assert site.restarts() == 0
+
+
+def test_keystone_is_gone_and_comes_back(
+    site: Site, client: httpx.Client, record_property: Record
+) -> None:
+    """Known tokens go on to be believed, new ones are not checked, and all pods stay."""
+    fresh = [new_token(site) for _ in range(2)]
+    site.take_away("keystone")
+    with light_load(client) as load:
+        started = time.monotonic()
+        refused = client.get("/traits", headers={"x-auth-token": fresh[0]})
+        took = time.monotonic() - started
+        time.sleep(AWAY)
+        assert all_ready(site)
+    site.give_back("keystone")
+    back = time.monotonic()
+    wait_until_believed(client, fresh[1])
+    record_property(
+        "figures",
+        f"known token: {row(load, started)}; new one: {refused.status_code} after {took:.1f} s,"
+        f" believed {time.monotonic() - back:.1f} s after it was back",
+    )
+    assert load.failed == {}
+    assert refused.status_code == 503
+    assert site.restarts() == 0
+
+
+@retry(stop=stop_after_delay(60), wait=wait_fixed(0.5), reraise=True)
+def wait_until_believed(client: httpx.Client, token: str) -> None:
+    """Wait until a token is accepted that nobody has seen before."""
+    assert client.get("/traits", headers={"x-auth-token": token}).status_code == 200
+
+
+def all_ready(site: Site) -> bool:
+    """Tell whether all of the pods, two, are ready."""
+    return bool(site.deployment()["status"].get("readyReplicas") == 2)
+
+
+def test_without_a_database_a_pod_waits_and_says_why_it_ends(
+    site: Site, record_property: Record
+) -> None:
+    site.take_away("postgresql")
+    try:
+        site.kubectl("rollout", "restart", f"deployment/{site.name}")
+        started = time.monotonic()
+        log = log_of_the_one_that_ended(site)
+        record_property("figures", f"ended after {time.monotonic() - started:.0f} s")
+        assert "the database" in log
+        assert "cannot be used" in log
+        # The old pods serve on: the new one has to be ready first.
+        assert all_ready(site)
+    finally:
+        site.give_back("postgresql")
+    site.wait_for_pods(2)
+
+
+@retry(stop=stop_after_delay(180), wait=wait_fixed(2), reraise=True)
+def log_of_the_one_that_ended(site: Site) -> str:
+    """Wait until a container has ended by itself, and return what it had said."""
+    [pod] = [
+        name
+        for name, pod in site.pods().items()
+        if pod["status"]["containerStatuses"][0]["restartCount"]
+    ]
+    return site.kubectl("logs", "--previous", pod)
