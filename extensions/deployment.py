@@ -293,18 +293,19 @@ class Deployment(BaseModel, extra="forbid"):
 
     @cached_property
     def cluster_secrets(self) -> list[str]:
-        """Each Secret that the pods need, and its keys, as `name:key,key`.
-
-        The one for the registry is of a type of its own and has no key to be told.
-        """
+        """Each Secret that the deployment needs, as `name:key,key`, or `name:key,key:type`."""
         secrets: dict[str, list[str]] = {}
         for secret, key in self.secrets.values():
             secrets.setdefault(secret, []).append(key)
         if self.keystone_ca_secret:
             secrets.setdefault(self.keystone_ca_secret, []).append("ca.crt")
+        words = [f"{secret}:{','.join(keys)}" for secret, keys in secrets.items()]
+        if self.tls_secret:
+            words.append(f"{self.tls_secret}:tls.crt,tls.key:kubernetes.io/tls")
         if self.image_pull_secret:
-            secrets.setdefault(self.image_pull_secret, [])
-        return [f"{secret}:{','.join(keys)}" for secret, keys in secrets.items()]
+            config = ".dockerconfigjson:kubernetes.io/dockerconfigjson"
+            words.append(f"{self.image_pull_secret}:{config}")
+        return words
 
     # The development stack: what `make up` runs beside Placement on one host.
 

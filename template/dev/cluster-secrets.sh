@@ -1,25 +1,22 @@
 #!/bin/sh
-# Say how to make the Secrets that the pods need: dev/cluster-secrets.sh NAMESPACE FORMAT NAME:KEY,KEY...
+# Say how to make the Secrets of this deployment:
+#   dev/cluster-secrets.sh NAMESPACE FORMAT NAME:KEY,KEY[:TYPE]...
 # FORMAT is empty for commands, or external-secrets for objects of that operator.
 set -eu
 
 namespace=$1 format=$2
 shift 2
 
+# NAME KEYS TYPE
 command_for() {
-    if [ -z "$2" ]; then
-        printf 'kubectl --namespace %s create secret docker-registry %s \\\n' "$namespace" "$1"
-        printf '    --docker-server=REGISTRY --docker-username=NAME --docker-password=PASSWORD\n'
-        return
-    fi
     printf 'kubectl --namespace %s create secret generic %s' "$namespace" "$1"
+    [ -z "$3" ] || printf ' --type=%s' "$3"
     for key in $2; do printf ' \\\n    --from-file=%s=FILE' "$key"; done
     echo
 }
 
+# NAME KEYS TYPE
 external_secret() {
-    # A registry's login has its key by its type.
-    keys=${2:-.dockerconfigjson}
     cat <<END
 ---
 apiVersion: external-secrets.io/v1
@@ -33,9 +30,9 @@ spec:
     kind: SecretStore
     name: STORE
 END
-    [ -n "$2" ] || printf '  target:\n    template:\n      type: kubernetes.io/dockerconfigjson\n'
+    [ -z "$3" ] || printf '  target:\n    template:\n      type: %s\n' "$3"
     echo '  data:'
-    for key in $keys; do
+    for key in $2; do
         printf '    - secretKey: %s\n      remoteRef:\n        key: %s\n        property: %s\n' "$key" "$1" "$key"
     done
 }
@@ -48,5 +45,7 @@ case $format in
     *) echo "FORMAT=$format is not known: leave it out, or say FORMAT=external-secrets" >&2; exit 1 ;;
 esac
 for secret; do
-    "$print" "${secret%%:*}" "$(echo "${secret#*:}" | tr , ' ')"
+    name=${secret%%:*} rest=${secret#*:}
+    keys=${rest%%:*} type=${rest#"${rest%%:*}"}
+    "$print" "$name" "$(echo "$keys" | tr , ' ')" "${type#:}"
 done

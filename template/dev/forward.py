@@ -1,4 +1,4 @@
-"""Run a command with URL set to where a Service answers: `forward.py NAMESPACE SELECTOR COMMAND...`.
+"""Run a command with URL set to a Service: `forward.py NAMESPACE SELECTOR COMMAND...`.
 
 The way there is `kubectl port-forward`, which leads to one of its pods.
 """

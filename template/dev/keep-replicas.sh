@@ -10,7 +10,9 @@ namespace=$1 selector=$2
 
 [ -z "$(kubectl --namespace "$namespace" get horizontalpodautoscaler --selector "$selector" --output name)" ] || exit 0
 kubectl --namespace "$namespace" get deployment --selector "$selector" \
-    --output 'go-template={{range .items}}{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"{{.metadata.name}}"},"spec":{"replicas":{{.spec.replicas}}}}{{"\n"}}{{end}}' |
-    while read -r deployment; do
-        echo "$deployment" | kubectl --namespace "$namespace" apply --server-side --field-manager before-autoscaling --filename -
+    --output 'jsonpath={range .items[*]}{.metadata.name} {.spec.replicas}{"\n"}{end}' |
+    while read -r name replicas; do
+        printf '{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "%s"}, "spec": {"replicas": %s}}' \
+            "$name" "$replicas" |
+            kubectl --namespace "$namespace" apply --server-side --field-manager before-autoscaling --filename -
     done

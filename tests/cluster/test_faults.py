@@ -103,7 +103,7 @@ def test_keystone_is_gone_and_comes_back(
     site.take_away("keystone")
     with light_load(client) as load:
         started = time.monotonic()
-        refused = client.get("/traits", headers={"x-auth-token": fresh[0]})
+        refused = client.get("/resource_providers", headers={"x-auth-token": fresh[0]})
         took = time.monotonic() - started
         time.sleep(AWAY)
         assert all_ready(site)
@@ -123,7 +123,7 @@ def test_keystone_is_gone_and_comes_back(
 @retry(stop=stop_after_delay(60), wait=wait_fixed(0.5), reraise=True)
 def wait_until_believed(client: httpx.Client, token: str) -> None:
     """Wait until a token is accepted that nobody has seen before."""
-    assert client.get("/traits", headers={"x-auth-token": token}).status_code == 200
+    assert client.get("/resource_providers", headers={"x-auth-token": token}).status_code == 200
 
 
 def all_ready(site: Site) -> bool:

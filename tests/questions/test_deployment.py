@@ -331,5 +331,12 @@ def test_secrets_that_share_a_name_are_made_once() -> None:
         keystone_secret="placement",
         keystone_ca_secret="ca",
         image_pull_secret="pull",
+        exposure="ingress",
+        tls_secret="tls",
     )
-    assert it.cluster_secrets == ["placement:connection,username,password", "ca:ca.crt", "pull:"]
+    assert it.cluster_secrets == [
+        "placement:connection,username,password",
+        "ca:ca.crt",
+        "tls:tls.crt,tls.key:kubernetes.io/tls",
+        "pull:.dockerconfigjson:kubernetes.io/dockerconfigjson",
+    ]

@@ -7,10 +7,11 @@ import sys
 
 sys.path.insert(0, "/startup")
 
-import options  # noqa: E402
-import requests  # noqa: E402
-from keystoneauth1 import loading, session  # noqa: E402
-from problem import StartError, told_in_one_line  # noqa: E402
+import requests
+from keystoneauth1 import loading, session
+
+import options
+from problem import StartError, told_in_one_line
 
 SECONDS = 30
 
