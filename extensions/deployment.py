@@ -265,6 +265,12 @@ class Deployment(BaseModel, extra="forbid"):
         """Where the container finds the certificate that Keystone's is checked against."""
         return "/etc/placement/keystone-ca/ca.crt"
 
+    @property
+    def chart_settings(self) -> dict[str, str]:
+        """The same as the chart's values; the path of a file that it mounts it says itself."""
+        mounted = "OS_KEYSTONE_AUTHTOKEN__CAFILE"
+        return {name: value for name, value in self.settings.items() if name != mounted}
+
     @cached_property
     def secrets(self) -> dict[str, tuple[str, str]]:
         """Each variable of the container that is a secret: the Secret that holds it, its key."""
@@ -294,18 +300,22 @@ class Deployment(BaseModel, extra="forbid"):
     @cached_property
     def cluster_secrets(self) -> list[str]:
         """Each Secret that the deployment needs, as `name:key,key`, or `name:key,key:type`."""
-        secrets: dict[str, list[str]] = {}
-        for secret, key in self.secrets.values():
-            secrets.setdefault(secret, []).append(key)
+        needed = [(secret, key, "") for secret, key in self.secrets.values()]
         if self.keystone_ca_secret:
-            secrets.setdefault(self.keystone_ca_secret, []).append("ca.crt")
-        words = [f"{secret}:{','.join(keys)}" for secret, keys in secrets.items()]
+            needed.append((self.keystone_ca_secret, "ca.crt", ""))
         if self.tls_secret:
-            words.append(f"{self.tls_secret}:tls.crt,tls.key:kubernetes.io/tls")
+            needed += [
+                (self.tls_secret, key, ":kubernetes.io/tls") for key in ("tls.crt", "tls.key")
+            ]
         if self.image_pull_secret:
-            config = ".dockerconfigjson:kubernetes.io/dockerconfigjson"
-            words.append(f"{self.image_pull_secret}:{config}")
-        return words
+            config = (".dockerconfigjson", ":kubernetes.io/dockerconfigjson")
+            needed.append((self.image_pull_secret, *config))
+        keys: dict[str, list[str]] = {}
+        types: dict[str, str] = {}
+        for secret, key, kind in needed:
+            keys.setdefault(secret, []).append(key)
+            types[secret] = types.get(secret) or kind
+        return [f"{secret}:{','.join(keys[secret])}{types[secret]}" for secret in keys]
 
     # The development stack: what `make up` runs beside Placement on one host.
 

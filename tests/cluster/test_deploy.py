@@ -48,7 +48,8 @@ def test_it_is_deployed_and_passes_its_tests(new_site: NewSite, name: str, gatew
         e2e(site, gateway if "exposure" in answers else "")
         before = set(site.pods())
         site.make("deploy")
-        assert set(site.pods()) == before
+        # An autoscaler may have added some since.
+        assert before <= set(site.pods())
         assert site.restarts() == 0
 
 

@@ -53,13 +53,29 @@ def under_load(
     return under_load
 
 
-def test_another_release(site: Site, under_load: UnderLoad) -> None:
+def test_another_release_after_a_sync_that_fails(site: Site, under_load: UnderLoad) -> None:
+    before = set(site.pods())
+    site.answer(f"release={NEW}")
     with under_load():
-        site.answer(f"release={NEW}")
+        own(site, "postgres")
+        done = site.try_make("deploy")
+        assert done.returncode != 0
+        assert "must be owner of" in done.stdout + done.stderr
+        assert set(site.pods()) == before
+        own(site, "placement")
         site.make("deploy")
     images = {pod["spec"]["containers"][0]["image"] for pod in site.pods().values()}
     assert images == {f"localhost/placement-test:{NEW}"}
     assert "online-data-migrations" in site.kubectl("get", "jobs", "--output", "name")
+
+
+def own(site: Site, role: str) -> None:
+    """Give the table that says of which release the schema is to a role; all others may read it."""
+    statement = (
+        f"ALTER TABLE alembic_version OWNER TO {role}; GRANT ALL ON alembic_version TO public"
+    )
+    psql = ("psql", "--set=ON_ERROR_STOP=1", "--command", statement, "placement")
+    site.kubectl("exec", "deployment/postgresql", "--", *psql)
 
 
 def test_a_setting_and_the_way_back(site: Site, under_load: UnderLoad) -> None:
@@ -104,9 +120,11 @@ def workers(site: Site) -> list[str]:
 def drain(site: Site, node: str) -> None:
     """Drain a node of what is tested here, and let it have pods again."""
     pods = f"--pod-selector=app.kubernetes.io/instance={site.name}"
-    site.kubectl("drain", node, pods, "--delete-emptydir-data", "--force", "--timeout=180s")
-    site.wait_for_pods(2)
-    site.kubectl("uncordon", node)
+    try:
+        site.kubectl("drain", node, pods, "--delete-emptydir-data", "--force", "--timeout=180s")
+        site.wait_for_pods(2)
+    finally:
+        site.kubectl("uncordon", node)
 
 
 @retry(stop=stop_after_delay(90), wait=wait_fixed(1), reraise=True)

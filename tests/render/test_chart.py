@@ -86,6 +86,12 @@ def environment(pod: Manifest) -> dict[str, str]:
     return {it["name"]: it["value"] for it in container["env"]}
 
 
+def files(repo: Repo) -> dict[str, str]:
+    """The variables that say where the secrets are, and the authority to trust."""
+    authority = {"OS_KEYSTONE_AUTHTOKEN__CAFILE": repo.deployment.keystone_ca_file}
+    return secret_files(repo) | (authority if repo.deployment.keystone_ca_secret else {})
+
+
 def secret_files(repo: Repo) -> dict[str, str]:
     """The variables that say where the secrets are."""
     return {
@@ -108,15 +114,17 @@ def serving(repo: Repo) -> dict[str, str]:
 def test_the_pods_get_the_settings(repo: Repo) -> None:
     """Those of the API from the ConfigMap, the others before there is one."""
     [config] = of_kind("ConfigMap", manifests(repo))
-    assert config["data"] == repo.deployment.settings
+    settings = repo.deployment.chart_settings
+    assert config["data"] == settings
+    assert settings | files(repo) == repo.deployment.settings | secret_files(repo)
     for pod in pods(manifests(repo)):
         [container] = pod["spec"]["containers"]
         if component(pod) == "api":
             assert container["envFrom"] == [{"configMapRef": {"name": config["metadata"]["name"]}}]
-            assert environment(pod) == serving(repo) | secret_files(repo)
+            assert environment(pod) == serving(repo) | files(repo)
         else:
             assert "envFrom" not in container
-            assert environment(pod) == repo.deployment.settings | secret_files(repo)
+            assert environment(pod) == settings | files(repo)
 
 
 @every_variant
@@ -125,7 +133,7 @@ def test_the_pods_find_the_secrets_where_their_settings_say(repo: Repo) -> None:
     for pod in pods(manifests(repo)):
         mounted = [it["projected"] for it in pod["spec"]["volumes"] if it["name"] == "secrets"]
         sources = [source["secret"] for it in mounted for source in it["sources"]]
-        files = {
+        found = {
             f"/etc/placement/secrets/{item['path']}": (source["name"], item["key"])
             for source in sources
             for item in source["items"]
@@ -133,7 +141,7 @@ def test_the_pods_find_the_secrets_where_their_settings_say(repo: Repo) -> None:
         wanted = dict(
             zip(secret_files(repo).values(), repo.deployment.secrets.values(), strict=True)
         )
-        assert files == wanted
+        assert found == wanted
         assert all(it.get("optional", False) == (component(pod) != "api") for it in sources)
 
 

@@ -1,9 +1,14 @@
-{{/* The spec of a Job, of `dict "root" . "component" COMPONENT "command" SHELL`. */}}
+{{/* The spec of a Job, of `dict "root" . "component" COMPONENT "command" SHELL "hook" BOOL`. */}}
 {{- define "placement.job" -}}
 {{- $root := .root -}}
-# What fails for a while is waited for inside; once more, should the node go away.
+{{- if .hook -}}
+# Helm waits for it. What fails for a while is waited for inside; once more, should the node go away.
 backoffLimit: 1
 activeDeadlineSeconds: {{ $root.Values.migrations.activeDeadlineSeconds }}
+{{- else -}}
+# Its Secrets and its database may come after it.
+backoffLimit: 20
+{{- end }}
 template:
   metadata:
     {{- with $root.Values.podAnnotations }}
@@ -17,24 +22,10 @@ template:
     {{- include "placement.pod" $root | nindent 4 }}
     containers:
       - name: {{ .component }}
-        {{- include "placement.container" $root | nindent 8 }}
         command: [/bin/sh, -euc]
         args:
           - {{ .command | quote }}
-        env:
-          {{- include "placement.settings" $root | nindent 10 }}
-          {{- with include "placement.secretSettings" $root }}
-          {{- . | nindent 10 }}
-          {{- end }}
-          {{- with include "placement.extraEnv" $root }}
-          {{- . | nindent 10 }}
-          {{- end }}
-        {{- with $root.Values.extraEnvFrom }}
-        envFrom:
-          {{- toYaml . | nindent 10 }}
-        {{- end }}
-        volumeMounts:
-          {{- include "placement.mounts" $root | nindent 10 }}
+        {{- include "placement.otherContainer" $root | nindent 8 }}
     volumes:
-      {{- include "placement.volumes" (list $root true) | nindent 6 }}
+      {{- include "placement.volumes" (list $root .hook) | nindent 6 }}
 {{- end -}}

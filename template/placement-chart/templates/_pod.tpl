@@ -45,34 +45,46 @@ resources:
 {{- end }}
 {{- end -}}
 
-{{/* The settings as variables, for pods that may run before the ConfigMap is there. */}}
+{{/* The settings as variables, for pods that may run before the ConfigMap is there. Kubernetes takes
+     `$$` in a variable for `$`, but not in a ConfigMap. */}}
 {{- define "placement.settings" -}}
 {{- $env := list -}}
 {{- range $name, $value := .Values.settings -}}
-{{- $env = append $env (dict "name" $name "value" $value) -}}
+{{- $env = append $env (dict "name" $name "value" (replace "$" "$$" $value)) -}}
 {{- end -}}
-{{- with $env -}}
-{{- toYaml . -}}
-{{- end -}}
+{{- toYaml $env -}}
 {{- end -}}
 
-{{/* Secrets are read from files, where a `$` is a `$`. The path names the Secret and its key, so that
-     the container's own message about a file that is not there does, too. */}}
-{{- define "placement.secretSettings" -}}
+{{/* What every container has besides. Secrets are read from files, where a `$` is a `$`. The path names
+     the Secret and its key, so that the container's own message about a file that is not there does, too. */}}
+{{- define "placement.env" -}}
 {{- $env := list -}}
 {{- range $name, $secret := .Values.secretSettings -}}
 {{- $path := printf "/etc/placement/secrets/%s/%s" $secret.name $secret.key -}}
 {{- $env = append $env (dict "name" (printf "%s_FILE" $name) "value" $path) -}}
 {{- end -}}
-{{- with $env -}}
+{{- if .Values.keystoneCaSecret -}}
+{{- $env = append $env (dict "name" "OS_KEYSTONE_AUTHTOKEN__CAFILE" "value" "/etc/placement/keystone-ca/ca.crt") -}}
+{{- end -}}
+{{- with concat $env (.Values.extraEnv | default list) -}}
 {{- toYaml . -}}
 {{- end -}}
 {{- end -}}
 
-{{- define "placement.extraEnv" -}}
-{{- with .Values.extraEnv -}}
-{{ toYaml . }}
-{{- end -}}
+{{/* A container that runs something else than the server: all of it but its name and its command. */}}
+{{- define "placement.otherContainer" -}}
+{{ include "placement.container" . }}
+env:
+  {{- include "placement.settings" . | nindent 2 }}
+  {{- with include "placement.env" . }}
+  {{- . | nindent 2 }}
+  {{- end }}
+{{- with .Values.extraEnvFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+volumeMounts:
+  {{- include "placement.mounts" . | nindent 2 }}
 {{- end -}}
 
 {{- define "placement.mounts" -}}
@@ -102,8 +114,8 @@ resources:
 {{- $keys | uniq | toJson -}}
 {{- end -}}
 
-{{/* The volumes of `list . OPTIONAL`. A pod of the Deployment waits until its Secrets are there. A Job
-     has an end, so there they are optional: it starts without one and its log says which. */}}
+{{/* The volumes of `list . OPTIONAL`. A pod waits until its Secrets are there, unless they are optional:
+     then it starts, and its log says which one is missing. */}}
 {{- define "placement.volumes" -}}
 {{- $root := first . -}}
 {{- $optional := last . -}}
