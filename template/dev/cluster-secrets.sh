@@ -22,8 +22,8 @@ external_secret() {
 apiVersion: external-secrets.io/v1
 kind: ExternalSecret
 metadata:
-  name: $1
-  namespace: $namespace
+  name: "$1"
+  namespace: "$namespace"
 spec:
   refreshInterval: 1h
   secretStoreRef:
@@ -33,7 +33,7 @@ END
     [ -z "$3" ] || printf '  target:\n    template:\n      type: %s\n' "$3"
     echo '  data:'
     for key in $2; do
-        printf '    - secretKey: %s\n      remoteRef:\n        key: %s\n        property: %s\n' "$key" "$1" "$key"
+        printf '    - secretKey: %s\n      remoteRef:\n        key: "%s"\n        property: %s\n' "$key" "$1" "$key"
     done
 }
 
