@@ -7,7 +7,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ PORT = 8778
 
 Environment = Mapping[str, str]
 Output = subprocess.CompletedProcess[str]
+Run = Callable[..., Output]
 Once = Callable[[str, Callable[[], object]], None]
 
 
@@ -79,6 +80,34 @@ def image(engine: str, render: Render, once: Once) -> Callable[[str], str]:
 def newest(image: Callable[[str], str]) -> str:
     """Return the image of the newest release."""
     return image(NEWEST)
+
+
+@pytest.fixture
+def run(engine: str) -> Iterator[Run]:
+    """Run a command of the image to its end."""
+    with ExitStack() as started:
+
+        def run(
+            image: str,
+            *arguments: str,
+            env: Environment | None = None,
+            options: tuple[str, ...] = (),
+        ) -> Output:
+            name = new_name()
+            started.callback(remove, engine, name)
+            command = [engine, "run", "--name", name, *flags(env), *options, image, *arguments]
+            return subprocess.run(command, text=True, capture_output=True, timeout=120, check=False)
+
+        yield run
+
+
+@pytest.fixture
+def volume(engine: str) -> Iterator[str]:
+    """Return the name of a volume, which is gone after the test."""
+    name = new_name()
+    subprocess.run([engine, "volume", "create", name], capture_output=True, check=True)
+    yield name
+    subprocess.run([engine, "volume", "rm", "--force", name], capture_output=True, check=False)
 
 
 def new_name() -> str:

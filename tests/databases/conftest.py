@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 import sqlalchemy as sa
 
-from tests.containers import Environment, Output, Server, flags, logs, new_name, remove, serving
+from tests.containers import Environment, Server, flags, logs, new_name, remove, serving
 from tests.servers import DatabaseServer
 
 CONNECTION = "OS_PLACEMENT_DATABASE__CONNECTION"
@@ -20,7 +20,6 @@ TARGETS = {"postgresql": "postgresql", "mysql": "mariadb"}
 KINDS = tuple(TARGETS)
 PYTHON = "--entrypoint=/opt/placement/bin/python3"
 
-Run = Callable[..., Output]
 Start = Callable[..., Server]
 StuckSync = Callable[[str, str], str]
 
@@ -78,25 +77,6 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def run(engine: str) -> Iterator[Run]:
-    """Run a command of the image to its end."""
-    with ExitStack() as started:
-
-        def run(
-            image: str,
-            *arguments: str,
-            env: Environment | None = None,
-            options: tuple[str, ...] = (),
-        ) -> Output:
-            name = new_name()
-            started.callback(remove, engine, name)
-            command = [engine, "run", "--name", name, *flags(env), *options, image, *arguments]
-            return subprocess.run(command, text=True, capture_output=True, timeout=120, check=False)
-
-        yield run
-
-
-@pytest.fixture
 def start(engine: str) -> Iterator[Start]:
     """Start a container in the background and return it when it answers."""
     with ExitStack() as running:
@@ -107,15 +87,6 @@ def start(engine: str) -> Iterator[Start]:
             return running.enter_context(serving(engine, image, env, options))
 
         yield start
-
-
-@pytest.fixture
-def volume(engine: str) -> Iterator[str]:
-    """Return the name of a volume, which is gone after the test."""
-    name = new_name()
-    subprocess.run([engine, "volume", "create", name], capture_output=True, check=True)
-    yield name
-    subprocess.run([engine, "volume", "rm", "--force", name], capture_output=True, check=False)
 
 
 # A db-sync that stays where a statement begins with what is given, with the lock held.

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from extensions.deployment import Deployment
-from tests.containers import Server
-from tests.databases.conftest import CONNECTION, Run, Start
+from tests.containers import Run, Server
+from tests.databases.conftest import CONNECTION, Start
 from tests.servers import PASSWORD, DatabaseServer
 
 REQUESTS = 200

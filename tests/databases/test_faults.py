@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 import sqlalchemy as sa
 
-from tests.containers import serving
-from tests.databases.conftest import CONNECTION, KINDS, TARGETS, Network, Run, StuckSync, schema
+from tests.containers import Run, serving
+from tests.databases.conftest import CONNECTION, KINDS, TARGETS, Network, StuckSync, schema
 from tests.databases.faults import FAULTS, FOLDERS, Fault, Faulty, disk_full, frozen
 from tests.load import Load, light_load
 from tests.servers import PASSWORD, DatabaseServer, DevImage, database_server

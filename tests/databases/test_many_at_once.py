@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from tests.containers import flags, logs, new_name, remove
-from tests.databases.conftest import CONNECTION, PYTHON, Run, StuckSync, schema
+from tests.containers import Run, flags, logs, new_name, remove
+from tests.databases.conftest import CONNECTION, PYTHON, StuckSync, schema
 from tests.servers import DatabaseServer, address
 
 TEN = 10

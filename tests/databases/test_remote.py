@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
-from tests.containers import Output, new_name, readable, succeed
-from tests.databases.conftest import CONNECTION, KINDS, TARGETS, Network, Run, Start
+from tests.containers import Output, Run, new_name, readable, succeed
+from tests.databases.conftest import CONNECTION, KINDS, TARGETS, Network, Start
 from tests.servers import PASSWORD, SPEED, DatabaseServer, DevImage, database_server
 
 # Everything that a URL, oslo.config, alembic's interpolation or a shell gives a meaning to.

@@ -67,15 +67,6 @@ def start(engine: str) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture
-def volume(engine: str) -> Iterator[str]:
-    """Return the name of a volume, which is gone after the test."""
-    name = new_name()
-    subprocess.run([engine, "volume", "create", name], capture_output=True, check=True)
-    yield name
-    subprocess.run([engine, "volume", "rm", "--force", name], capture_output=True, check=False)
-
-
-@pytest.fixture
 def silent_server(engine: str, newest: str, container_name: Callable[[], str]) -> str:
     """Return a container with a server on port 5432 that takes connections and says nothing."""
     name = container_name()

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.containers import PORT, Output, Server, readable
+from tests.containers import PORT, Output, Run, Server, readable
 
-Run = Callable[..., Output]
 NOAUTH = {"OS_API__AUTH_STRATEGY": "noauth2", "PORT": str(PORT)}
 KEYSTONE = {
     "OS_API__AUTH_STRATEGY": "keystone",

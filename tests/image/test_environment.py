@@ -15,9 +15,8 @@ import pytest
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from tests.conftest import Render
-from tests.containers import NEWEST, PORT, Output, Server, answers, logs, readable
+from tests.containers import NEWEST, PORT, Run, Server, answers, logs, readable
 
-Run = Callable[..., Output]
 Start = Callable[..., Server]
 DATABASE = "OS_PLACEMENT_DATABASE__CONNECTION"
 LOW_PORTS = "--sysctl=net.ipv4.ip_unprivileged_port_start=0"

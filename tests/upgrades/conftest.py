@@ -12,11 +12,10 @@ import pytest
 from copier import run_copy
 
 from tests.conftest import change_answers, commit_all, load
-from tests.containers import Environment, Output, flags, new_name, remove, succeed
+from tests.containers import new_name, succeed
 from tests.servers import DevImage
 from tests.stack import Stack
 
-Run = Callable[..., Output]
 Image = Callable[[str], str]
 SERVERS = {"postgresql": "postgresql", "mysql": "mariadb"}
 
@@ -93,31 +92,3 @@ def repository(
             return repo
 
         yield repository
-
-
-@pytest.fixture
-def run(engine: str) -> Iterator[Run]:
-    """Run a command of the image to its end."""
-    with ExitStack() as started:
-
-        def run(
-            image: str,
-            *arguments: str,
-            env: Environment | None = None,
-            options: tuple[str, ...] = (),
-        ) -> Output:
-            name = new_name()
-            started.callback(remove, engine, name)
-            command = [engine, "run", "--name", name, *flags(env), *options, image, *arguments]
-            return subprocess.run(command, text=True, capture_output=True, timeout=60, check=False)
-
-        yield run
-
-
-@pytest.fixture
-def volume(engine: str) -> Iterator[str]:
-    """Return the name of a volume, which is gone after the test."""
-    name = new_name()
-    subprocess.run([engine, "volume", "create", name], capture_output=True, check=True)
-    yield name
-    subprocess.run([engine, "volume", "rm", "--force", name], capture_output=True, check=False)

@@ -16,9 +16,8 @@ from alembic.script import ScriptDirectory
 from placement.db.sqlalchemy import migration, models
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from tests.containers import flags, logs, new_name, readable, remove, serving
+from tests.containers import Run, flags, logs, new_name, readable, remove, serving
 from tests.servers import DatabaseServer
-from tests.upgrades.conftest import Run
 
 CONNECTION = "OS_PLACEMENT_DATABASE__CONNECTION"
 SQLITE = "/var/lib/placement/cats.db"

@@ -11,9 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from extensions.releases import release_step
-from tests.containers import RELEASES, Environment, logs, serving
+from tests.containers import RELEASES, Environment, Run, logs, serving
 from tests.servers import DatabaseServer
-from tests.upgrades.conftest import Run
 
 CONNECTION = "OS_PLACEMENT_DATABASE__CONNECTION"
 PYTHON = "--entrypoint=/opt/placement/bin/python3"
