@@ -119,6 +119,11 @@ class Deployment(BaseModel, extra="forbid"):
         return f"{self.image_repository}:{self.release}"
 
     @property
+    def image_is_local(self) -> bool:
+        """The image's name is of no registry that another host could pull it from."""
+        return self.image_repository.startswith("localhost/")
+
+    @property
     def first_replicas(self) -> int:
         """How many pods the chart starts with."""
         return self.autoscale_min if self.autoscaled else self.replicas

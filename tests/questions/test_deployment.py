@@ -322,6 +322,13 @@ def test_a_release_left_long_ago_needs_an_older_template() -> None:
     assert "take an older version of this template first" in release_step("2023.1", "2026.2")
 
 
+def test_a_registry_on_this_host_is_one_that_others_do_not_reach() -> None:
+    """With a port it is a registry all the same, as in a cluster's own tests."""
+    assert Deployment().image_is_local
+    assert not Deployment(image_repository="localhost:5000/placement").image_is_local
+    assert not Deployment(image_repository="registry.example.com/placement").image_is_local
+
+
 def test_secrets_that_share_a_name_are_made_once() -> None:
     """One Secret with all its keys; a second command of the same name would fail."""
     it = Deployment(
