@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ KINDS = tuple(TARGETS)
 PYTHON = "--entrypoint=/opt/placement/bin/python3"
 
 Start = Callable[..., Server]
+InBackground = Callable[..., str]
 StuckSync = Callable[[str, str], str]
 
 
@@ -106,23 +107,34 @@ runpy.run_path("/startup", run_name="__main__")
 
 
 @pytest.fixture
-def stuck_sync(engine: str, newest: str) -> Iterator[StuckSync]:
-    """Start a sync of a database that stays before a statement; return its container."""
+def in_background(engine: str, newest: str) -> Iterator[InBackground]:
+    """Start a container and wait until it says something; return its name."""
     with ExitStack() as started:
 
-        def stuck_sync(url: str, beginning: str) -> str:
+        def in_background(says: str, *arguments: str, url: str, options: Sequence[str] = ()) -> str:
             name = new_name()
             started.callback(remove, engine, name)
-            command = [engine, "run", "--detach", "--name", name, *flags({CONNECTION: url}), PYTHON]
-            script = STUCK.format(beginning=beginning)
-            subprocess.run([*command, newest, "-c", script], capture_output=True, check=True)
+            command = [engine, "run", "--detach", "--name", name, *flags({CONNECTION: url})]
+            command += [*options, newest, *arguments]
+            subprocess.run(command, capture_output=True, check=True)
             end = time.monotonic() + 60
-            while "stays there" not in logs(engine, name):
+            while says not in logs(engine, name):
                 assert time.monotonic() < end, logs(engine, name)
                 time.sleep(0.1)
             return name
 
-        yield stuck_sync
+        yield in_background
+
+
+@pytest.fixture
+def stuck_sync(in_background: InBackground) -> StuckSync:
+    """Start a sync of a database that stays before a statement; return its container."""
+
+    def stuck_sync(url: str, beginning: str) -> str:
+        script = STUCK.format(beginning=beginning)
+        return in_background("stays there", "-c", script, url=url, options=[PYTHON])
+
+    return stuck_sync
 
 
 def schema(server: DatabaseServer, url: str) -> dict[str, object]:

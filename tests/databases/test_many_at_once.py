@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.containers import Run, flags, logs, new_name, remove
-from tests.databases.conftest import CONNECTION, PYTHON, StuckSync, schema
+from tests.databases.conftest import CONNECTION, PYTHON, InBackground, StuckSync, schema
 from tests.servers import DatabaseServer, address
 
 TEN = 10
@@ -114,20 +114,15 @@ def test_a_lock_that_is_not_given_back_ends_the_wait(
 
 
 def test_a_killed_container_gives_the_lock_back(
-    server: DatabaseServer, newest: str, engine: str, run: Run, stuck_sync: StuckSync
+    server: DatabaseServer, engine: str, stuck_sync: StuckSync, in_background: InBackground
 ) -> None:
     url = server.new_database()
-    env = {CONNECTION: url}
     holder = stuck_sync(url, "CREATE TABLE allocations")
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(run, newest, "db-sync", env=env)
-        time.sleep(3)
-        assert not waiting.done()
-        subprocess.run([engine, "kill", "--signal=KILL", holder], capture_output=True, check=True)
-        killed = time.monotonic()
-        done = waiting.result()
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "another container is changing the schema" in done.stdout
+    waiting = in_background("another container is changing the schema", "db-sync", url=url)
+    subprocess.run([engine, "kill", "--signal=KILL", holder], capture_output=True, check=True)
+    killed = time.monotonic()
+    code = subprocess.check_output([engine, "wait", waiting], text=True).strip()
+    assert code == "0", logs(engine, waiting)
     assert time.monotonic() - killed < 60
 
 
