@@ -18,7 +18,7 @@ from tenacity import retry, stop_after_delay, wait_fixed
 
 from tests.cluster.servers import SERVERS, URLS
 from tests.conftest import change_answers
-from tests.containers import Output
+from tests.containers import RELEASES, Output
 from tests.load import Load, light_load
 from tests.servers import PASSWORD
 
@@ -26,7 +26,7 @@ IMAGES = "localhost/placement-test"
 # Seconds that a target of a repository may take.
 LONGEST = 400
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
-OLD_AND_NEW = ("2026.1", "2026.2")
+OLD_AND_NEW = RELEASES[-2:]
 # What the Secrets hold, by key, where the database is not concerned.
 KEYSTONE = {
     "username": "placement",
@@ -85,9 +85,9 @@ class Site:
         """The name that it is published under."""
         return f"{self.name}.local"
 
-    def deployment(self, release: str | None = None) -> dict[str, Any]:
-        """Return the Deployment of a Helm release, by default the only one."""
-        return self.get("deployment", release or self.name)
+    def deployment(self) -> dict[str, Any]:
+        """Return the Deployment of the Helm release that has the site's name."""
+        return self.get("deployment", self.name)
 
     def pods(self, release: str | None = None) -> dict[str, dict[str, Any]]:
         """Return the pods of a Helm release that serve, and are not about to go, by name."""
