@@ -124,8 +124,23 @@ class Site:
             self.kubectl("rollout", "status", f"deployment/{server}", "--timeout=120s")
 
     def take_away(self, server: str) -> None:
-        """Let nobody reach a server any more: new connections are refused, it runs on."""
+        """Let nobody reach a server any more: new connections are refused, it runs on.
+
+        A Service that leads nowhere is the proxy's work on each node, and some time passes until it
+        is done; it returns when no pod gets through any more.
+        """
+        port = self.get("service", server)["spec"]["ports"][0]["port"]
+        connect = f"import socket; socket.create_connection(({server!r}, {port}), 1)"
+        python = ("--container", "placement", "--", "/opt/placement/bin/python3", "-Ic", connect)
+
+        @retry(stop=stop_after_delay(30), wait=wait_fixed(0.2), reraise=True)
+        def wait_until_refused(pod: str) -> None:
+            done = self.run("kubectl", "--namespace", self.name, "exec", pod, *python)
+            assert "refused" in done.stderr or "timed out" in done.stderr, done
+
         self.select(server, "nobody")
+        for pod in self.pods():
+            wait_until_refused(pod)
 
     def give_back(self, server: str) -> None:
         """Let everybody reach it again."""
