@@ -13,8 +13,8 @@ RUN = uv run --frozen --quiet
 PYTEST = $(WITH_TOOLS) $(RUN) python -m pytest -p tests.tiers --numprocesses auto --dist loadgroup \
     --durations 10 $(PYTEST_ARGS)
 
-.PHONY: help demo demo-down test test-all test-cluster lint docs lock clean test-tools test-questions test-render \
-    test-image test-gabbits test-upstream test-backends test-databases test-upgrades test-devstack
+.PHONY: help demo demo-down test test-all test-cluster lint docs examples lock clean test-tools test-questions test-render \
+    test-updates test-image test-gabbits test-upstream test-backends test-databases test-upgrades test-devstack
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,10 @@ test-render: ## Tier 2: what is rendered, linted and validated
 	@tools/bootstrap uv lint charts
 	$(PYTEST) tests/render
 
+test-updates: ## Tier 4: any change of answers, and from older versions of the template
+	@tools/bootstrap uv charts
+	$(PYTEST) tests/updates
+
 test-image: ## Tier 3: the image, built and run
 	@tools/bootstrap uv engine base
 	$(PYTEST) tests/image
@@ -86,6 +90,10 @@ lint: ## Every linter, over the template's sources and what is rendered
 docs: ## Write the page of questions from copier.yml
 	@tools/bootstrap uv
 	@$(RUN) python tools/questions.py
+
+examples: ## Write examples/ anew, whose diff shows what a change to the template does
+	@tools/bootstrap uv charts
+	@$(WITH_TOOLS) $(RUN) tools/examples
 
 lock: ## Renew the locked requirements of every release
 	@tools/bootstrap uv

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 from copier.errors import UserMessageError
 from copier_template_extensions import ContextHook
+from jinja2 import Environment
 
 
 def _package() -> str:
@@ -39,6 +40,7 @@ def _package() -> str:
 _PACKAGE = _package()
 _deployment = importlib.import_module(f"{_PACKAGE}.deployment")
 _releases = importlib.import_module(f"{_PACKAGE}.releases")
+_changes = importlib.import_module(f"{_PACKAGE}.changes")
 
 ROOT = Path(__file__).parent.parent
 """The template's repository, as Copier has fetched it."""
@@ -47,6 +49,15 @@ ROOT = Path(__file__).parent.parent
 class DeploymentContext(ContextHook):
     """One for each run of Copier over the template; an update makes three."""
 
+    def __init__(self, environment: Environment) -> None:
+        """Have each text compiled only once.
+
+        Copier compiles every part of every path anew, three thousand times in an update for some
+        hundred names: a third of its time (docs/figures.md).
+        """
+        super().__init__(environment)
+        environment.from_string = cache(environment.from_string)  # type: ignore[assignment]
+
     _stored: Mapping[str, Any]
     _given_is_checked = False
     _rendered: Mapping[str, Any] | None = None
@@ -54,19 +65,24 @@ class DeploymentContext(ContextHook):
     def hook(self, context: dict[str, Any]) -> None:
         """Add `problem` and `ruled_out` for copier.yml; `deployment`, `questions` for templates.
 
-        Copier calls this for each string and file that it renders, in every phase.
+        Copier calls this for each string and file that it renders, in every phase: first those of
+        an update's own worker, for which migrations have still to put the stored answers right.
         """
-        if not context["_copier_conf"]["answers_file"]:
-            return  # Copier is working out the path of the answers file itself
-        self._check_what_is_given(context["_copier_conf"])
+        if context["_copier_phase"] not in ("prompt", "render"):
+            context["changes"] = lambda: _changes_since(context["_copier_conf"])
+            return
+        if not self._given_is_checked:
+            # Looked at once only, for Copier works out the path of the answers file each time.
+            if not context["_copier_conf"]["answers_file"]:
+                return  # which it is doing just now
+            self._check_what_is_given(context["_copier_conf"])
+            self._given_is_checked = True
         context["problem"] = _deployment.field_problem
         context["ruled_out"] = lambda name, choice: self._ruled_out(context, name, choice)
         if context["_copier_phase"] == "render":
             context.update(self._render_names(context))
 
     def _check_what_is_given(self, conf: Mapping[str, Any]) -> None:
-        if self._given_is_checked:
-            return
         self._stored = _stored_answers(conf)
         defaults = {**conf["settings"].defaults, **conf["user_defaults"], **self._stored}
         given = {name: defaults[name] for name in _deployment.QUESTIONS if name in defaults}
@@ -76,7 +92,6 @@ class DeploymentContext(ContextHook):
         else:  # what is answered in the prompt may still make it fit together
             found = _deployment.problems_alone(given)
         _refuse(found, self._way_out(conf, found))
-        self._given_is_checked = True
 
     def _way_out(self, conf: Mapping[str, Any], found: list[str]) -> str:
         """Say what to do about a problem that nobody has answered just now."""
@@ -123,28 +138,37 @@ class DeploymentContext(ContextHook):
         return "; ".join(text for text in found if text.startswith(f"{name}:"))
 
 
-def _is_replay(conf: Mapping[str, Any]) -> bool:
-    """Tell whether this is one of the two temporary copies that an update makes and compares.
+def _is_replay(conf: Mapping[str, Any], *which: str) -> bool:
+    """Tell whether this is one of the two temporary copies, old and new, that an update compares.
 
     Copier gives them all that is stored as if it were data, retired questions too
     (copier/_main.py, `_apply_update`, which names their directories like this).
     """
-    parts = Path(conf["dst_path"]).parts
-    return any(
-        part.startswith(("copier._main.old_copy.", "copier._main.new_copy.")) for part in parts
-    )
+    names = tuple(f"copier._main.{it}_copy." for it in which or ("old", "new"))
+    return any(part.startswith(names) for part in Path(conf["dst_path"]).parts)
 
 
 def _answered(conf: Mapping[str, Any]) -> Mapping[str, Any]:
-    if _is_replay(conf):
-        return {name: conf["data"][name] for name in _deployment.QUESTIONS if name in conf["data"]}
-    return dict(conf["data"])
+    """What is given beforehand; of what is stored not Copier's own, nor what is retired since."""
+    if not _is_replay(conf):
+        return dict(conf["data"])
+    stored = {name: value for name, value in conf["data"].items() if not name.startswith("_")}
+    if _is_replay(conf, "old"):  # by the very version that has stored it
+        return stored
+    return {name: value for name, value in stored.items() if name in _deployment.QUESTIONS}
 
 
 def _stored_answers(conf: Mapping[str, Any]) -> Mapping[str, Any]:
     path = Path(conf["dst_path"], conf["answers_file"])
     stored = yaml.safe_load(path.read_bytes()) if path.is_file() else None
     return stored if isinstance(stored, dict) else {}
+
+
+def _changes_since(conf: Mapping[str, Any]) -> str:
+    """What is new in this version for a repository of the one that is stored; nothing if none."""
+    stored = str(_stored_answers(conf).get("_commit", ""))
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    return str(_changes.changes_since(stored, text))
 
 
 def _files_in_the_way(conf: Mapping[str, Any], stored: Mapping[str, Any], ci: str) -> list[str]:

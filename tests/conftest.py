@@ -54,7 +54,7 @@ def _as_at_a_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def copier_template_paths() -> list[str]:
     """Tell pytest-copier what belongs to the template."""
-    return ["copier.yml", "extensions", "releases", "template"]
+    return ["CHANGELOG.md", "copier.yml", "extensions", "releases", "template"]
 
 
 @pytest.fixture(scope="session")

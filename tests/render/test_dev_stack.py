@@ -23,7 +23,13 @@ GIVEN = {
     "KEYSTONE_CREDENTIAL_ID": "id",
 }
 # What is no server's script.
-FOR_MAKE = {"base-image.sh", "secrets.sh", "cluster-secrets.sh", "keep-replicas.sh"}
+FOR_MAKE = {
+    "base-image.sh",
+    "secrets.sh",
+    "cluster-secrets.sh",
+    "keep-replicas.sh",
+    "propose-update.sh",
+}
 
 
 @cache

@@ -1,0 +1,22 @@
+"""What CHANGELOG.md tells a user who comes from an older version."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from packaging.version import Version
+
+CHANGELOG = Path(__file__).parent.parent / "CHANGELOG.md"
+
+
+def changes_since(version: str, changelog: str) -> str:
+    """Return the sections newer than a version, as git describes it: all if it has no number.
+
+    Between two versions, as in `1.0.0-3-gabcdef0`, the first number counts.
+    """
+    numbered = re.match(r"v?([0-9]+(?:\.[0-9]+)+)", version)
+    known = Version(numbered[1]) if numbered else Version("0")
+    sections = re.split(r"^(?=## )", changelog, flags=re.MULTILINE)[1:]
+    newer = [text for text in sections if Version(re.findall(r"\S+", text)[1]) > known]
+    return "\n".join(text.strip() + "\n" for text in newer).strip()
