@@ -112,7 +112,8 @@ class DeploymentContext(ContextHook):
             step = self._release_step(answers["release"])
             _refuse(_deployment.problems(answers) + ([step] if step else []))
             deployment = _deployment.Deployment(**answers)
-            _refuse(_files_in_the_way(context["_copier_conf"], self._stored, deployment.ci))
+            in_the_way = _files_in_the_way(context["_copier_conf"], self._stored, deployment.ci)
+            _refuse(in_the_way, head="These files are in the way, and nothing was written:")
             self._rendered = {
                 **deployment.model_dump(),
                 "deployment": deployment,
@@ -188,7 +189,7 @@ def _files_in_the_way(conf: Mapping[str, Any], stored: Mapping[str, Any], ci: st
     )
     return [
         f"{name}: is there already, and with --defaults nobody is asked whether to replace it; "
-        "move it away, or add --overwrite"
+        "move it away, or commit it and add --overwrite"
         for name in names
         if Path(conf["dst_path"], name).exists() and not name.startswith((*own, *skipped))
     ]
@@ -206,10 +207,11 @@ def _questions() -> Mapping[str, str]:
     return {name: asked[name]["help"].partition("?")[0] + "?" for name in _deployment.QUESTIONS}
 
 
-def _refuse(problems: list[str], way_out: str = "") -> None:
+def _refuse(
+    problems: list[str],
+    way_out: str = "",
+    head: str = "These answers cannot be used, and nothing was written:",
+) -> None:
     if problems:
-        lines = [f"  {problem}" for problem in problems]
-        if way_out:
-            lines.append(way_out)
-        text = "\n".join(["These answers cannot be used, and nothing was written:", *lines])
-        raise UserMessageError(text)
+        lines = [head, *(f"  {problem}" for problem in problems), way_out]
+        raise UserMessageError("\n".join(lines).rstrip())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from extensions.deployment import Deployment
 from tests.cluster.conftest import GATEWAY, NewSite
 from tests.cluster.site import Site
 from tests.servers import PASSWORD
@@ -51,6 +53,16 @@ def test_it_is_deployed_and_passes_its_tests(new_site: NewSite, name: str, gatew
         # An autoscaler may have added some since.
         assert before <= set(site.pods())
         assert site.restarts() == 0
+        assert missing_secrets(site) == []
+        site.kubectl("delete", "secret", "--all")
+        assert len(missing_secrets(site)) == len(Deployment(**answers).cluster_secrets)
+
+
+def missing_secrets(site: Site) -> list[str]:
+    """Ask `make doctor` which Secrets are missing in the cluster."""
+    done = site.try_make("doctor", "ARGS=--json --cluster")
+    found = json.loads(done.stdout)["findings"]
+    return [it["what"] for it in found if it["check"] == "cluster"]
 
 
 def e2e(site: Site, gateway: str) -> None:
