@@ -14,7 +14,7 @@ PYTEST = $(WITH_TOOLS) $(RUN) python -m pytest -p tests.tiers --numprocesses aut
     --durations 10 $(PYTEST_ARGS)
 
 .PHONY: help demo demo-down test test-all test-cluster lint docs examples lock clean test-tools test-questions test-render \
-    test-updates test-image test-gabbits test-upstream test-backends test-databases test-upgrades test-devstack
+    test-updates test-upkeep test-image test-gabbits test-upstream test-backends test-databases test-upgrades test-devstack
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -52,8 +52,12 @@ test-render: ## Tier 2: what is rendered, linted and validated
 	$(PYTEST) tests/render
 
 test-updates: ## Tier 4: any change of answers, and from older versions of the template
-	@tools/bootstrap uv charts
+	@tools/bootstrap uv
 	$(PYTEST) tests/updates
+
+test-upkeep: ## Tier 4: make set, update and doctor, what CI proposes, and adopting
+	@tools/bootstrap uv charts
+	$(PYTEST) tests/upkeep
 
 test-image: ## Tier 3: the image, built and run
 	@tools/bootstrap uv engine base

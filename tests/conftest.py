@@ -14,7 +14,7 @@ import pytest
 import yaml
 from copier import run_copy
 
-pytest_plugins = ["tests.containers", "tests.servers", "tests.stack"]
+pytest_plugins = ["tests.containers", "tests.servers", "tests.stack", "tests.repositories"]
 
 ROOT = Path(__file__).parent.parent
 VALID = sorted((ROOT / "tests/answers/valid").glob("*.yml"))

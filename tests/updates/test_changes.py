@@ -11,7 +11,7 @@ from copier import VcsRef, run_update
 from extensions.deployment import Deployment
 from tests.conftest import VALID, Render, change_answers, commit_all, git, load
 from tests.updates.changes import Change, between_files, pairwise
-from tests.updates.work import (
+from tests.work import (
     IGNORED,
     SECRET,
     add_a_ci_step,

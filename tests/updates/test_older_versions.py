@@ -10,8 +10,8 @@ from copier import run_update
 from copier.errors import UserMessageError
 
 from tests.conftest import commit_all, git, load
-from tests.updates.conftest import make, publish
-from tests.updates.work import insert, unsettled
+from tests.repositories import make, publish
+from tests.work import insert, unsettled
 
 QUIET = {"defaults": True, "overwrite": True, "unsafe": True, "quiet": True}
 FIRST_MIGRATION = 'def main(before: Version, after: Version) -> None:\n    """Run'

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from tests.conftest import VALID, Render, load
-from tests.updates.conftest import make
-from tests.updates.work import OWN_PLACES, worked
+from tests.repositories import make
+from tests.work import OWN_PLACES, worked
 
 VARIANTS = [load(file) for file in VALID]
 # One for each CI service, and each database.

@@ -14,8 +14,8 @@ import pexpect
 import pytest
 
 from tests.conftest import commit_all, git, load
-from tests.updates.conftest import NO_POSTGRESQL, make, new_repository, publish, state
-from tests.updates.work import insert, tree, unsettled
+from tests.repositories import NO_POSTGRESQL, make, new_repository, publish, state
+from tests.work import insert, tree, unsettled
 
 VALUES = "placement-chart/values.yaml"
 TAKE_BACK = "git restore --source HEAD --staged --worktree ."

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import change_answers, commit_all, git
-from tests.updates.conftest import make, publish
-from tests.updates.test_commands import NEWS, edit_answers
-from tests.updates.work import insert, use_own_places
+from tests.repositories import make, publish
+from tests.upkeep.test_commands import NEWS, edit_answers
+from tests.work import insert, use_own_places
 
 CI = ".github/workflows/ci.yml"
 
