@@ -4,6 +4,8 @@
 PORT ?= 8081
 # What it is called: another name than a real deployment's on the same machine.
 DEMO ?= placement-demo
+# What is answered otherwise there, as in: make demo ANSWERS='database=mysql replicas=2'
+ANSWERS ?=
 # More for pytest, as in: make test-render PYTEST_ARGS='-k keystone --verbose'
 PYTEST_ARGS ?=
 
@@ -21,7 +23,7 @@ help: ## List what can be made
 
 demo: ## Render the default, build it, start it, test it, and say where it answers
 	@tools/bootstrap uv engine base
-	@$(WITH_TOOLS) $(RUN) tools/demo $(DEMO) $(PORT)
+	@$(WITH_TOOLS) $(RUN) tools/demo $(DEMO) $(PORT) $(ANSWERS)
 
 demo-down: ## Stop the demo and delete its data
 	@tools/bootstrap uv engine

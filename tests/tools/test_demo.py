@@ -57,10 +57,10 @@ def make(clone: Path, target: str, env: dict[str, str]) -> subprocess.CompletedP
 def test_the_demo_answers_as_it_says_until_it_is_stopped(
     clone: Path, environment: dict[str, str]
 ) -> None:
-    """What its last words say to ask is asked here, before and after it is stopped."""
+    """What it says to ask is asked here, before and after it is stopped."""
     done = make(clone, "demo", environment)
     assert done.returncode == 0, done.stdout
-    said = re.search(r"curl -H '([a-z-]+): (\w+)' (http:\S+)\n", done.stdout.split("Try:")[-1])
+    said = re.search(r"curl -H '([a-z-]+): (\w+)' (http:\S+)\n", done.stdout)
     assert said, done.stdout
     header, token, url = said.groups()
     answer = httpx.get(url, headers={header: token})
@@ -70,6 +70,15 @@ def test_the_demo_answers_as_it_says_until_it_is_stopped(
     assert stopped.returncode == 0, stopped.stdout
     with pytest.raises(httpx.ConnectError):
         httpx.get(url)
+
+
+def test_a_misspelt_answer_is_no_demo(clone: Path, environment: dict[str, str]) -> None:
+    """It is refused with the nearest right name, and an earlier demo stays as it is."""
+    before = git(clone, "status", "--porcelain", "--ignored")
+    done = make(clone, "demo", {**environment, "ANSWERS": "databse=mysql"})
+    assert done.returncode != 0
+    assert "'databse': no such question; did you mean database?" in done.stdout
+    assert git(clone, "status", "--porcelain", "--ignored") == before
 
 
 def test_an_interrupted_demo_stops_and_the_next_one_does_not_trip_over_it(

@@ -63,7 +63,7 @@ def preview(repository: Repository, answers: dict[str, str], version: str | None
                 f"Nothing is changed: with these answers nobody asks for {', '.join(unheard)}.",
                 "docs/questions.md of the template says when it is asked.",
             )
-        conflicts = scratch.git("ls-files", "--unmerged", "-z")
+        conflicts = scratch.git("ls-files", "--unmerged", "--full-name", "-z")
         scratch.git("add", "--all", "--force", ".")
         for name in scratch.changed("A"):
             if is_own(name) and (repository.root / name).exists():  # and git ignores it
@@ -83,7 +83,7 @@ def check_nothing_in_the_way(repository: Repository, found: Preview) -> None:
     there = [name for name in found.added if (repository.root / name).exists()]
     if there:
         raise UpkeepError(
-            f"Nothing is changed: the template has files now that git ignores here: "
+            "Nothing is changed: the template has files now that git ignores here: "
             f"{', '.join(there)}",
             "Move yours away, or commit them: git add --force",
         )
