@@ -17,6 +17,6 @@ def changes_since(version: str, changelog: str) -> str:
     """
     numbered = re.match(r"v?([0-9]+(?:\.[0-9]+)+)", version)
     known = Version(numbered[1]) if numbered else Version("0")
-    sections = re.split(r"^(?=## )", changelog, flags=re.MULTILINE)[1:]
+    sections = re.split(r"^(?=## [0-9])", changelog, flags=re.MULTILINE)[1:]
     newer = [text for text in sections if Version(re.findall(r"\S+", text)[1]) > known]
     return "\n".join(text.strip() + "\n" for text in newer).strip()

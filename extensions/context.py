@@ -99,11 +99,14 @@ class DeploymentContext(ContextHook):
             return (
                 "They are stored in .copier-answers.yml, and Copier could not render them again. "
                 "Put back what Copier wrote there (git log -p .copier-answers.yml), commit, and "
-                "answer with --data."
+                "answer with `make set`, by Copier alone with --data."
             )
         stored = self._stored.keys() - conf["data"].keys()
         if any(problem.partition(":")[0] in stored for problem in found):
-            return "What is stored in .copier-answers.yml is answered anew with --data NAME=VALUE."
+            return (
+                "What is stored in .copier-answers.yml is answered anew with `make set NAME=VALUE` "
+                "or, by Copier alone, with --data NAME=VALUE."
+            )
         return ""
 
     def _render_names(self, context: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 # Take the newest version of the template on a branch of its own, and ask to merge it; CI does so weekly.
 #
 # While nobody else has written to that branch, it is made anew where this repository or the template has
-# changed; with a commit of somebody else it is left alone. What is checked out here stays as it is.
+# changed; with a commit of somebody else it is left alone. No branch here is changed.
 set -eu
 
 say() { printf 'propose-update: %s\n' "$*"; }

@@ -45,6 +45,15 @@ def test_an_answer_is_changed_and_taken_back_as_it_says(repository: Path) -> Non
     assert state(repository) == before
 
 
+def test_a_hook_may_run_it(repository: Path) -> None:
+    """Git tells its hooks of an index that is not the scratch work tree's."""
+    index = {"GIT_DIR": ".git", "GIT_INDEX_FILE": str(repository / ".git/index")}
+    done = make(repository, "set", "replicas=4", **index)
+    assert done.returncode == 0, done.stderr
+    assert replicas(repository) == 4
+    assert git(repository, "diff") == ""
+
+
 def test_what_is_answered_already_changes_nothing(repository: Path) -> None:
     before = state(repository)
     done = make(repository, "set", "replicas=3")
@@ -61,15 +70,36 @@ def test_on_a_terminal_nothing_is_changed_without_a_yes(repository: Path) -> Non
             "make",
             ["set", "replicas=4"],
             cwd=str(repository),
-            env={**os.environ, "GIT_PAGER": "cat"},
+            # Who has seen enough leaves the pager early.
+            env={**os.environ, "GIT_PAGER": "head -n 1"},
             encoding="utf-8",
             timeout=60,
         )
-        asked.expect(r"replicaCount: 4[\s\S]*Make these changes\? \[y/N\] ")
+        asked.expect(r"answers\.yml[\s\S]*Make these changes\? \[y/N\] ")
         assert state(repository)[:4] == before[:4]
         asked.sendline(answer)
         asked.expect(pexpect.EOF)
         assert replicas(repository) == number
+
+
+def test_a_commit_while_it_asks_is_not_undone(repository: Path) -> None:
+    """What it showed is not what there is any more."""
+    asked = pexpect.spawn(
+        "make",
+        ["set", "replicas=4"],
+        cwd=str(repository),
+        env={**os.environ, "GIT_PAGER": "cat"},
+        encoding="utf-8",
+        timeout=60,
+    )
+    asked.expect(r"Make these changes\?")
+    (repository / "values.local.yaml").write_text("threads: 3\n")
+    commit_all(repository)
+    before = state(repository)[:4]
+    asked.sendline("y")
+    asked.expect("there is a new commit meanwhile")
+    asked.expect(pexpect.EOF)
+    assert state(repository)[:4] == before
 
 
 @pytest.mark.parametrize(
@@ -125,7 +155,9 @@ def test_one_version_of_several_is_taken(template: Path, repository: Path) -> No
     """Never an older one."""
     for version in ("100.0.0", "101.0.0"):
         publish(template, version)
-    assert make(repository, "update", "VERSION=100.0.0").returncode == 0
+    assert "has no version 98" in make(repository, "update", "VERSION=98").stderr
+    # A VERSION of the environment is somebody else's.
+    assert make(repository, "update", "VERSION=100.0.0", VERSION="4.2").returncode == 0
     assert load(repository / ".copier-answers.yml")["_commit"] == "100.0.0"
     commit_all(repository)
     before = state(repository)
@@ -234,6 +266,10 @@ def not_committed(repository: Path, template: Path) -> None:
     (repository / "values.local.yaml").write_text("threads: 2\n")
 
 
+def sparse(repository: Path, template: Path) -> None:
+    git(repository, "sparse-checkout", "set", "dev", "placement-chart")
+
+
 def outside_git(repository: Path, template: Path) -> None:
     shutil.rmtree(repository / ".git")
 
@@ -277,12 +313,13 @@ def removed_choice(repository: Path, template: Path) -> None:
     [
         (untracked, "not committed. Commit them"),
         (not_committed, "not committed. Commit them"),
+        (sparse, "git sparse-checkout disable"),
         (outside_git, "git init && git add --all && git commit"),
         (template_moved, "If the template has moved, write its new place"),
         (version_lost, "Copier cannot take version 99.99.99-1-gabcdef0"),
         (no_answers, ".copier-answers.yml is not here.\nPut back"),
         (not_yaml, ".copier-answers.yml cannot be read"),
-        (no_mapping, "does not say where the template is.\nPut back"),
+        (no_mapping, "is no mapping of names to answers.\nPut back"),
         (wrong_type, "replicas: is 'many'"),
         (unknown_key, "'replica': no such question; did you mean replicas?"),
         (removed_choice, "database: is 'postgresql', which is not a choice"),

@@ -38,6 +38,15 @@ def drift(repository: Path, template: Path) -> None:
     insert(repository / "placement-chart/values.yaml", "replicaCount: 3\n", "# Ours.\n")
 
 
+def windows_line_ends(repository: Path, template: Path) -> None:
+    path = repository / "dev/engine"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def no_own_values(repository: Path, template: Path) -> None:
+    (repository / "values.local.yaml").unlink()
+
+
 def lost_right(repository: Path, template: Path) -> None:
     (repository / "dev/engine").chmod(0o644)
 
@@ -90,6 +99,8 @@ def no_git(repository: Path, template: Path) -> None:
     ("spoil", "check", "what", "do"),
     [
         (drift, "drift", "placement-chart/values.yaml differs", "your own places"),
+        (windows_line_ends, "drift", "+#!/bin/sh\\r\n", "an update merges it"),
+        (no_own_values, "files", "values.local.yaml is of the template", "git checkout HEAD --"),
         (lost_right, "drift", "dev/engine cannot be executed", "chmod +x dev/engine"),
         (deleted, "files", "shared/placement-uwsgi.ini is of the template", "git checkout"),
         (markers, "conflicts", "values.local.yaml has a conflict", "choose between"),

@@ -1,6 +1,7 @@
 """Keep this repository in step with the template: what make update, set and doctor run."""
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -29,7 +30,7 @@ def words() -> argparse.Namespace:
 
 def answers_of(overrides: str) -> dict[str, str]:
     """Take apart what make says was set on its command line: it escapes blanks by a backslash."""
-    reader = shlex.shlex(overrides, posix=True)
+    reader = shlex.shlex(overrides.replace("$$", "$"), posix=True)
     reader.whitespace_split, reader.commenters, reader.quotes = True, "", ""
     answers = dict(word.partition("=")[::2] for word in reader if "=" in word)
     if not answers:
@@ -52,10 +53,14 @@ def main() -> int:
 if __name__ == "__main__":
     # As Ctrl-C does, so that the scratch work tree goes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if sys.stdout:  # for names and lines that the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main())
     except UpkeepError as problem:
         sys.exit(str(problem))
+    except BrokenPipeError:  # whoever read what this prints has gone
+        os._exit(1)
     except KeyboardInterrupt:
         print("Interrupted: nothing is changed.", file=sys.stderr)
         sys.exit(130)

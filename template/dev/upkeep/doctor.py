@@ -127,7 +127,7 @@ def idle_answers(stored: dict[str, object], used: dict[str, object]) -> Iterator
 def deleted_files(repository: Repository, untouched: Path) -> Iterator[Finding]:
     """Find the files that the template has and this repository has not: they stay away for ever."""
     for name in files(untouched):
-        if not (repository.root / name).exists() and not is_own(name):
+        if not (repository.root / name).is_file():
             last = repository.git("log", "-n", "1", "--format=%h", "--", name).strip()
             tracked = repository.names("ls-files", "--", name)
             source = "HEAD" if tracked else f"{last}^"
@@ -150,17 +150,24 @@ def drift(repository: Repository, untouched: Path) -> Iterator[Finding]:
     """Find the files that differ from what the template renders; the user's own places may."""
     for name in files(untouched):
         here, there = repository.root / name, untouched / name
-        if is_own(name) or name == ANSWERS or not here.exists():
+        if is_own(name) or name == ANSWERS or not here.is_file():
             continue
-        before, after = there.read_text(errors="replace"), here.read_text(errors="replace")
-        lines = difflib.unified_diff(
-            before.splitlines(), after.splitlines(), f"template/{name}", f"here/{name}", lineterm=""
-        )
-        if difference := "\n".join(lines):
+        if there.read_bytes() != here.read_bytes():
             do = "an update merges it; better, move it to one of your own places (README.md)"
-            yield Finding("drift", f"{name} differs from what the template renders", do, difference)
+            what = f"{name} differs from what the template renders"
+            yield Finding("drift", what, do, difference(there, here, name))
         if there.stat().st_mode & 0o100 and not here.stat().st_mode & 0o100:
             yield Finding("drift", f"{name} cannot be executed", f"chmod +x {name}")
+
+
+def difference(there: Path, here: Path, name: str) -> str:
+    """Show what was edited, line ends included."""
+    before, after = (
+        path.read_bytes().decode(errors="replace").splitlines(keepends=True)
+        for path in (there, here)
+    )
+    lines = difflib.unified_diff(before, after, f"template/{name}", f"here/{name}", lineterm="")
+    return "\n".join(line.replace("\r", "\\r").removesuffix("\n") for line in lines)
 
 
 def files(folder: Path) -> list[str]:
@@ -193,7 +200,11 @@ def missing_secrets(namespace: str, secrets: list[str]) -> Iterator[Finding]:
         if done.returncode and not re.search(r"\(NotFound\)", done.stderr):
             yield Finding("cluster", f"kubectl cannot tell: {done.stderr.strip()}")
             return
-        there = json.loads(done.stdout).get("data") or {} if done.stdout else {}
+        try:
+            there = json.loads(done.stdout or "{}").get("data") or {}
+        except ValueError:
+            yield Finding("cluster", f"kubectl cannot tell: {done.stdout.strip()}")
+            return
         absent = [key for key in keys.split(",") if key not in there]
         if absent:
             what = f"the Secret {name} in {namespace} has no {' and no '.join(absent)}"

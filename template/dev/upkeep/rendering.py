@@ -14,32 +14,31 @@ from plumbum import ProcessExecutionError
 from repository import Repository, UpkeepError
 
 BY_HAND = "uvx --with copier-template-extensions copier"
-NO_TEMPLATE = "Updating is only supported in git-tracked templates."
-"""What Copier says, too, of a folder that is not there."""
+NO_TEMPLATE = "template.* must be a directory|git-tracked templates|^fatal|Unknown revision"
+"""How Copier and git say that there is no template, or not that version of it."""
 ANEW = f"{BY_HAND} recopy --trust --defaults --overwrite --vcs-ref :current:"
 """Render everything as it was rendered last; what differs is then in `git diff`."""
 
 
 @contextmanager
-def explained(answers: dict[str, Any]) -> Iterator[None]:
+def explained(answers: dict[str, Any], version: str | None = None) -> Iterator[None]:
     """Say what to do where Copier fails, which it does in a dozen ways."""
     try:
         yield
     except UnsupportedVersionError as error:
         do = f"This once, update by the newest Copier: {BY_HAND} update --trust --defaults"
         raise UpkeepError(str(error), do) from None
-    except (CopierError, ProcessExecutionError, ValueError, OSError) as error:
-        if isinstance(error, CopierError) and str(error) != NO_TEMPLATE:
-            raise UpkeepError(str(error)) from None
+    except (CopierError, ProcessExecutionError, ValueError, OSError, AssertionError) as error:
         said = error.stderr if isinstance(error, ProcessExecutionError) else str(error)
-        last = (said.strip().splitlines() or ["no reason is given"])[-1]
+        if version and re.search(f"(revision|reference|pathspec).*{re.escape(version)}", said):
+            raise UpkeepError(f"The template has no version {version}.") from None
+        if not re.search(NO_TEMPLATE, said):
+            raise UpkeepError(said.strip() or repr(error)) from None
         raise UpkeepError(
             f"Copier cannot take version {answers['_commit']} of the template from "
-            f"{answers['_src_path']}: {last}",
+            f"{answers['_src_path']}: {said.strip().splitlines()[-1]}",
             "If the template has moved, write its new place into .copier-answers.yml after "
-            "`_src_path:`, commit, and try again. If it has lost that version, have all rendered "
-            f"anew by the newest, and look at the difference: {BY_HAND} recopy --trust --defaults "
-            "--overwrite",
+            "`_src_path:`, and commit. docs/updates.md of the template says what else may be.",
         ) from None
 
 
@@ -66,7 +65,7 @@ def update(repository: Repository, changed: dict[str, str], version: str | None)
     Without a version it stays at its own; "" is the newest.
     """
     said = io.StringIO()
-    with explained(repository.answers()), redirect_stderr(said):
+    with explained(repository.answers(), version), redirect_stderr(said):
         run_update(
             repository.root,
             data=changed,

@@ -39,9 +39,15 @@ class Repository:
 
     def git(self, *arguments: str, given: str | None = None) -> str:
         """Run git there and return what it prints; hooks of the user's are not for this."""
-        command = ["git", "-c", f"core.hooksPath={os.devnull}", *arguments]
+        settings = ("-c", f"core.hooksPath={os.devnull}", "-c", "color.ui=false")
         done = subprocess.run(
-            command, cwd=self.root, input=given, text=True, capture_output=True, check=False
+            ["git", *settings, *arguments],
+            cwd=self.root,
+            input=given,
+            text=True,
+            errors="surrogateescape",
+            capture_output=True,
+            check=False,
         )
         if done.returncode:
             raise UpkeepError(f"git {arguments[0]} failed: {done.stderr.strip()}")
@@ -60,10 +66,11 @@ class Repository:
     def check_git(self) -> None:
         """Refuse what is not in git: an update compares with what was committed."""
         try:
-            self.git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-        except UpkeepError:
+            self.git("rev-parse", "--verify", "HEAD^{commit}")
+        except UpkeepError as error:
             raise UpkeepError(
-                "This folder is not in git, which an update needs to merge your changes.",
+                "This folder is not in git, or has no commit, which an update needs to merge your "
+                f"changes ({error.what})",
                 "git init && git add --all && git commit --message 'Start'",
             ) from None
 
@@ -77,6 +84,12 @@ class Repository:
                 "\n".join(changed[:20]),
             )
 
+        if "true" in self.git("config", "--default=false", "--get", "core.sparseCheckout"):
+            raise UpkeepError(
+                "This is a sparse checkout, in which an update would be half done.",
+                "git sparse-checkout disable",
+            )
+
     @contextmanager
     def scratch(self) -> Iterator["Repository"]:
         """Check out the last commit into another work tree, for as long as the block runs."""
@@ -88,7 +101,7 @@ class Repository:
             try:
                 yield Repository(tree / within)
             finally:
-                with suppress(UpkeepError):  # else the next one prunes it
+                with suppress(UpkeepError):  # git forgets it when the folder is gone
                     self.git("worktree", "remove", "--force", str(tree))
 
     def answers(self) -> dict[str, Any]:
@@ -101,8 +114,10 @@ class Repository:
             raise UpkeepError(f"{ANSWERS} is not here.", back) from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UpkeepError(f"{ANSWERS} cannot be read: {error}", back) from None
-        if not isinstance(read, dict) or not {"_src_path", "_commit"} <= read.keys():
-            raise UpkeepError(f"{ANSWERS} does not say where the template is.", back)
+        if not isinstance(read, dict) or not all(isinstance(name, str) for name in read):
+            raise UpkeepError(f"{ANSWERS} is no mapping of names to answers.", back)
+        if not all(isinstance(read.get(name), str) for name in ("_src_path", "_commit")):
+            raise UpkeepError(f"{ANSWERS} does not say, in text, where the template is.", back)
         return read
 
 
