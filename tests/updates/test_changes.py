@@ -75,18 +75,17 @@ def test_a_change_and_the_way_back_keep_all_that_the_user_did(
 def test_an_update_with_nothing_changed_changes_nothing(
     file: Path, render: Render, tmp_path: Path
 ) -> None:
-    """By the command line, without an answer."""
     work = (use_own_places, edit_elsewhere, add_a_ci_step)
     repository = copied(render(load(file)), tmp_path / "repo", *work)
     before = git(repository, "rev-parse", "HEAD^{tree}")
-    change_answers(repository)
+    changed(repository, {})
     assert git(repository, "rev-parse", "HEAD^{tree}") == before
 
 
 def test_an_answer_that_was_not_asked_in_between_is_at_its_default_again(
     render: Render, tmp_path: Path
 ) -> None:
-    """What docs/updates.md warns of: `when` forgets."""
+    """By the command line; what docs/updates.md warns of: `when` forgets."""
     answers = {"exposure": "ingress", "allow_noauth2_exposure": True, "host": "p.example.com"}
     repository = copied(render(answers), tmp_path / "repo")
     change_answers(repository, "exposure=none")

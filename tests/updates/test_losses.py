@@ -13,7 +13,7 @@ from copier import VcsRef, run_update
 
 from extensions.deployment import QUESTIONS
 from tests.conftest import ROOT, VALID, Render, change_answers, commit_all, load
-from tests.repositories import make, publish
+from tests.repositories import publish
 from tests.work import copied, insert, unsettled
 
 README = "README.md"
@@ -59,16 +59,6 @@ def test_an_edit_beside_an_answer_is_merged_or_shown_in_both_versions(
     assert unsettled(repository) == {"placement-chart/values.yaml"}
 
 
-def test_a_botched_file_is_found_though_the_version_is_the_newest(repository: Path) -> None:
-    """An update replays the difference only, so it never heals what went wrong before."""
-    (repository / "compose.yaml").write_text("services: {}\n")
-    commit_all(repository)
-    assert "nothing to change" in make(repository, "update").stdout
-    done = make(repository, "doctor")
-    assert done.returncode != 0
-    assert "compose.yaml differs from what the template renders" in done.stdout
-
-
 @pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
 def test_no_derived_value_is_stored(file: Path, render: Render) -> None:
     """Its stored copy would go stale when what it follows from changes."""
@@ -90,18 +80,6 @@ def test_a_change_of_a_setting_runs_nothing(
     assert "Running task" not in said
 
 
-def test_a_template_at_a_relative_path_is_found_from_the_repository(
-    template: Path, repository: Path
-) -> None:
-    """As whoever copied from `../template` has it."""
-    answers = repository / ".copier-answers.yml"
-    answers.write_text(re.sub("_src_path: .*", "_src_path: ../template", answers.read_text()))
-    commit_all(repository)
-    done = make(repository, "set", "replicas=4")
-    assert done.returncode == 0, done.stderr
-    assert load(repository / "placement-chart/values.yaml")["replicaCount"] == 4
-
-
 def test_a_misspelt_name_in_a_template_stops_the_render(template: Path, tmp_path: Path) -> None:
     """It would be empty text otherwise, in a file that somebody deploys."""
     publish(template, "100.0.0", {"template/README.md.jinja": ("## The image\n", "{{ imag }}\n")})
@@ -112,19 +90,6 @@ def test_a_misspelt_name_in_a_template_stops_the_render(template: Path, tmp_path
     assert done.returncode != 0
     assert "'imag' is undefined" in done.stderr
     assert not (tmp_path / "out").exists()
-
-
-def test_a_users_own_defaults_for_copier_do_not_change_what_is_stored(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are for questions that nobody has answered yet."""
-    settings = tmp_path / "settings.yml"
-    settings.write_text("defaults:\n  replicas: 9\n  host: other.example.com\n")
-    monkeypatch.setenv("COPIER_SETTINGS_PATH", str(settings))
-    done = make(repository, "set", "network_policy=true")
-    assert done.returncode == 0, done.stderr
-    stored = load(repository / ".copier-answers.yml")
-    assert (stored["replicas"], stored["host"]) == (3, "placement.local")
 
 
 def test_each_loss_that_the_page_tells_of_has_its_test() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -244,6 +245,31 @@ def test_a_folder_of_a_larger_repository_is_updated_alone(
     assert (tmp_path / "all/notes.txt").read_text() == "two\n"
     subprocess.run(TAKE_BACK.split(), cwd=inside, check=True)
     assert git(inside, "status", "--porcelain") == " M notes.txt\n"
+
+
+def test_a_template_at_a_relative_path_is_found_from_the_repository(
+    template: Path, repository: Path
+) -> None:
+    """As whoever copied from `../template` has it."""
+    answers = repository / ".copier-answers.yml"
+    answers.write_text(re.sub("_src_path: .*", "_src_path: ../template", answers.read_text()))
+    commit_all(repository)
+    done = make(repository, "set", "replicas=4")
+    assert done.returncode == 0, done.stderr
+    assert load(repository / "placement-chart/values.yaml")["replicaCount"] == 4
+
+
+def test_a_users_own_defaults_for_copier_do_not_change_what_is_stored(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are for questions that nobody has answered yet."""
+    settings = tmp_path / "settings.yml"
+    settings.write_text("defaults:\n  replicas: 9\n  host: other.example.com\n")
+    monkeypatch.setenv("COPIER_SETTINGS_PATH", str(settings))
+    done = make(repository, "set", "network_policy=true")
+    assert done.returncode == 0, done.stderr
+    stored = load(repository / ".copier-answers.yml")
+    assert (stored["replicas"], stored["host"]) == (3, "placement.local")
 
 
 # ---- What is not fit for an update ----

@@ -170,3 +170,13 @@ def test_a_cluster_that_does_not_answer_is_no_cluster_without_secrets(repository
     missing = {"KUBECONFIG": os.devnull}
     found = findings(repository, "--cluster", **missing)
     assert "cluster" in {it["check"] for it in found} or shutil.which("kubectl") is None
+
+
+def test_a_botched_file_is_found_though_the_version_is_the_newest(repository: Path) -> None:
+    """An update replays the difference only, so it never heals what went wrong before."""
+    (repository / "compose.yaml").write_text("services: {}\n")
+    commit_all(repository)
+    assert "nothing to change" in make(repository, "update").stdout
+    done = make(repository, "doctor")
+    assert done.returncode != 0
+    assert "compose.yaml differs from what the template renders" in done.stdout
