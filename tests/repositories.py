@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,6 @@ from tests.conftest import Answers, Render, commit_all, git
 from tests.work import copied
 
 Output = subprocess.CompletedProcess[str]
-NewRepository = Callable[..., Path]
 Edits = Mapping[str, tuple[str, str]]
 """Of each file of a template, a text and what takes its place."""
 
@@ -43,7 +43,7 @@ NO_POSTGRESQL: Edits = {
 def in_memory() -> Iterator[None]:
     """Keep out of the disk what Copier clones and compares: thousands of small files a time."""
     with pytest.MonkeyPatch.context() as patch:
-        if MEMORY.is_dir():
+        if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2**30:
             patch.setenv("TMPDIR", str(MEMORY))
             patch.setattr(tempfile, "tempdir", None)
         yield
