@@ -58,7 +58,7 @@ test-updates: ## Tier 4: any change of answers, and from older versions of the t
 	$(PYTEST) tests/updates
 
 test-upkeep: ## Tier 4: make set, update and doctor, what CI proposes, and adopting
-	@tools/bootstrap uv charts
+	@tools/bootstrap uv engine charts
 	$(PYTEST) tests/upkeep
 
 test-image: ## Tier 3: the image, built and run

@@ -159,7 +159,7 @@ def test_tools_that_are_missing_are_named(repository: Path, tmp_path: Path) -> N
     for path in Path("/usr/bin").iterdir():
         if path.name not in ("docker", "podman", "helm", "kubectl"):
             (few / path.name).symlink_to(path)
-    found = findings(repository, PATH=str(few))
+    found = findings(repository, "--cluster", PATH=str(few))
     assert {it["check"] for it in found} == {"tools"}
     named = " ".join(it["what"] for it in found)
     assert all(name in named for name in ("docker or podman", "helm", "kubectl"))
@@ -167,9 +167,11 @@ def test_tools_that_are_missing_are_named(repository: Path, tmp_path: Path) -> N
 
 def test_a_cluster_that_does_not_answer_is_no_cluster_without_secrets(repository: Path) -> None:
     """What cannot be known is said to be so; tests/cluster/ asks a real one."""
-    missing = {"KUBECONFIG": os.devnull}
-    found = findings(repository, "--cluster", **missing)
-    assert "cluster" in {it["check"] for it in found} or shutil.which("kubectl") is None
+    found = findings(repository, "--cluster", KUBECONFIG=os.devnull)
+    if shutil.which("kubectl"):
+        assert [it["what"][:19] for it in found] == ["kubectl cannot tell"]
+    else:
+        assert ["kubectl is missing" in it["what"] for it in found] == [True]
 
 
 def test_a_botched_file_is_found_though_the_version_is_the_newest(repository: Path) -> None:

@@ -43,8 +43,10 @@ def main() -> int:
     said = words()
     repository = Repository(Path.cwd())
     if said.command == "doctor":
-        secrets = said.secrets.split() if said.cluster else []
-        return doctor.run(repository, said.namespace, secrets, as_json=said.json)
+        secrets = said.secrets.split()
+        return doctor.run(
+            repository, said.namespace, secrets, cluster=said.cluster, as_json=said.json
+        )
     if said.command == "set":
         return change.run(repository, answers=answers_of(said.overrides))
     return change.run(repository, version=said.to)

@@ -17,8 +17,8 @@ TOOLS = {
     "make": "runs everything here",
     "docker or podman": "builds and runs the image",
     "helm": "installs the chart: https://helm.sh/docs/intro/install",
-    "kubectl": "talks to the cluster: https://kubernetes.io/docs/tasks/tools",
 }
+KUBECTL = {"kubectl": "talks to the cluster: https://kubernetes.io/docs/tasks/tools"}
 
 
 @dataclass
@@ -31,12 +31,14 @@ class Finding:
     detail: str = ""
 
 
-def run(repository: Repository, namespace: str, secrets: list[str], *, as_json: bool) -> int:
+def run(
+    repository: Repository, namespace: str, secrets: list[str], *, cluster: bool, as_json: bool
+) -> int:
     """Look at everything; the exit code is 0 only if all is well."""
     findings = [
-        *missing_tools(),
+        *missing_tools(TOOLS | KUBECTL if cluster else TOOLS),
         *in_the_repository(repository),
-        *missing_secrets(namespace, secrets),
+        *(missing_secrets(namespace, secrets) if cluster else ()),
     ]
     if as_json:
         print(json.dumps({"well": not findings, "findings": [*map(asdict, findings)]}, indent=2))
@@ -56,9 +58,9 @@ def tell(findings: list[Finding]) -> None:
     print(f"{len(findings)} not well." if findings else "All is well.")
 
 
-def missing_tools() -> Iterator[Finding]:
+def missing_tools(tools: dict[str, str]) -> Iterator[Finding]:
     """Find the tools that are not installed."""
-    for tool, purpose in TOOLS.items():
+    for tool, purpose in tools.items():
         if not any(shutil.which(name) for name in tool.split(" or ")):
             yield Finding("tools", f"{tool} is missing, which {purpose}")
     if shutil.which("helm") and not has_helm_unittest():
