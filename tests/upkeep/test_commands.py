@@ -63,19 +63,21 @@ def test_what_is_answered_already_changes_nothing(repository: Path) -> None:
     assert state(repository) == before
 
 
+def at_a_terminal(repository: Path, pager: str) -> pexpect.spawn[str]:
+    """Ask for another answer where somebody can be asked."""
+    environment = {**os.environ, "GIT_PAGER": pager}
+    command = ["set", "replicas=4"]
+    return pexpect.spawn(
+        "make", command, cwd=str(repository), env=environment, encoding="utf-8", timeout=60
+    )
+
+
 def test_on_a_terminal_nothing_is_changed_without_a_yes(repository: Path) -> None:
     """`y` does it, anything else does not; Copier's own --pretend shows nothing."""
     before = state(repository)
     for answer, number in (("n", 3), ("y", 4)):
-        asked = pexpect.spawn(
-            "make",
-            ["set", "replicas=4"],
-            cwd=str(repository),
-            # Who has seen enough leaves the pager early.
-            env={**os.environ, "GIT_PAGER": "head -n 1"},
-            encoding="utf-8",
-            timeout=60,
-        )
+        # Who has seen enough leaves the pager early.
+        asked = at_a_terminal(repository, pager="head -n 1")
         asked.expect(r"answers\.yml[\s\S]*Make these changes\? \[y/N\] ")
         assert state(repository)[:4] == before[:4]
         asked.sendline(answer)
@@ -85,14 +87,7 @@ def test_on_a_terminal_nothing_is_changed_without_a_yes(repository: Path) -> Non
 
 def test_a_commit_while_it_asks_is_not_undone(repository: Path) -> None:
     """What it showed is not what there is any more."""
-    asked = pexpect.spawn(
-        "make",
-        ["set", "replicas=4"],
-        cwd=str(repository),
-        env={**os.environ, "GIT_PAGER": "cat"},
-        encoding="utf-8",
-        timeout=60,
-    )
+    asked = at_a_terminal(repository, pager="cat")
     asked.expect(r"Make these changes\?")
     (repository / "values.local.yaml").write_text("threads: 3\n")
     commit_all(repository)
