@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from packaging.version import Version
-
-CHANGELOG = Path(__file__).parent.parent / "CHANGELOG.md"
 
 
 def changes_since(version: str, changelog: str) -> str:

@@ -49,6 +49,10 @@ ROOT = Path(__file__).parent.parent
 class DeploymentContext(ContextHook):
     """One for each run of Copier over the template; an update makes three."""
 
+    _stored: Mapping[str, Any]
+    _given_is_checked = False
+    _rendered: Mapping[str, Any] | None = None
+
     def __init__(self, environment: Environment) -> None:
         """Have each text compiled only once.
 
@@ -57,10 +61,6 @@ class DeploymentContext(ContextHook):
         """
         super().__init__(environment)
         environment.from_string = cache(environment.from_string)  # type: ignore[assignment]
-
-    _stored: Mapping[str, Any]
-    _given_is_checked = False
-    _rendered: Mapping[str, Any] | None = None
 
     def hook(self, context: dict[str, Any]) -> None:
         """Add `problem` and `ruled_out` for copier.yml; `deployment`, `questions` for templates.

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from copier import run_copy
+from copier import VcsRef, run_copy, run_update
 
 from tests.conftest import Answers, Render, commit_all, git
+from tests.containers import Output
 from tests.work import copied
 
-Output = subprocess.CompletedProcess[str]
 Edits = Mapping[str, tuple[str, str]]
 """Of each file of a template, a text and what takes its place."""
 
@@ -103,6 +103,21 @@ def new_repository(
         step(destination)
     commit_all(destination)
     return destination
+
+
+def update(
+    repository: Path, answers: Answers | None = None, *, newest: bool = False, quiet: bool = True
+) -> None:
+    """Answer anew, or take the newest version of the template, by Copier alone."""
+    run_update(
+        repository,
+        data=dict(answers or {}),
+        vcs_ref=None if newest else VcsRef.CURRENT,
+        defaults=True,
+        overwrite=True,
+        unsafe=True,
+        quiet=quiet,
+    )
 
 
 def publish(template: Path, version: str, edits: Edits | None = None) -> None:

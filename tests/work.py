@@ -21,7 +21,8 @@ OWN_PLACES = {
     "compose.override.yaml": "services:\n  placement:\n    mem_limit: 1g\n",
     ".github/workflows/mine.yml": "name: mine\non: workflow_dispatch\njobs: {}\n",
     ".gitlab-ci.local.yml": "mine:\n  script: [make mine]\n",
-    "placement-chart/templates/local-mine.yaml": "kind: ConfigMap\n",
+    "placement-chart/templates/local-mine.yaml": "kind: ConfigMap\napiVersion: v1\nmetadata:\n"
+    "  name: mine\ndata:\n  threads: {{ .Values.threads | quote }}\n",
 }
 """All of the user's own places (DESIGN.md), in use."""
 

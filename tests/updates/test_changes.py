@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from copier import VcsRef, run_update
 
 from extensions.deployment import Deployment
 from tests.conftest import VALID, Render, change_answers, commit_all, git, load
+from tests.repositories import update
 from tests.updates.changes import Change, between_files, pairwise
 from tests.work import (
     IGNORED,
@@ -33,15 +33,7 @@ CHANGES = [
 
 def changed(repository: Path, answers: dict[str, Any]) -> None:
     """Answer anew, by Copier's own function, and commit what comes of it."""
-    run_update(
-        repository,
-        data=answers,
-        vcs_ref=VcsRef.CURRENT,
-        defaults=True,
-        overwrite=True,
-        unsafe=True,
-        quiet=True,
-    )
+    update(repository, answers)
     assert unsettled(repository) == set()
     commit_all(repository)
 

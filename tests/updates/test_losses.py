@@ -9,14 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from copier import VcsRef, run_update
 
 from extensions.deployment import QUESTIONS
 from tests.conftest import ROOT, VALID, Render, change_answers, commit_all, load
-from tests.repositories import publish
+from tests.repositories import publish, update
 from tests.work import copied, insert, unsettled
-
-README = "README.md"
 
 
 def test_a_generated_password_survives_a_change(render: Render, tmp_path: Path) -> None:
@@ -44,15 +41,7 @@ def test_an_edit_beside_an_answer_is_merged_or_shown_in_both_versions(
     else:
         insert(values, "replicaCount: 2\n", "# ours\n")
     commit_all(repository)
-    run_update(
-        repository,
-        data={"replicas": 4},
-        vcs_ref=VcsRef.CURRENT,
-        defaults=True,
-        overwrite=True,
-        unsafe=True,
-        quiet=True,
-    )
+    update(repository, {"replicas": 4})
     text = values.read_text()
     assert "ours\n" in text
     assert "replicaCount: 4\n" in text
@@ -73,8 +62,7 @@ def test_a_change_of_a_setting_runs_nothing(
 ) -> None:
     """Tasks would run three times in an update; migrations belong to newer versions alone."""
     repository = copied(render({}), tmp_path / "repo")
-    options = {"defaults": True, "overwrite": True, "unsafe": True, "vcs_ref": VcsRef.CURRENT}
-    run_update(repository, {"network_policy": True}, **options)  # type: ignore[arg-type]
+    update(repository, {"network_policy": True}, quiet=False)
     said = capfd.readouterr().err
     assert "Keeping template version" in said
     assert "Running task" not in said

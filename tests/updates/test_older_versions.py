@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from copier import run_update
-from copier.errors import UserMessageError
 
 from tests.conftest import commit_all, git, load
-from tests.repositories import make, publish
+from tests.repositories import make, publish, update
 from tests.work import insert, unsettled
 
-QUIET = {"defaults": True, "overwrite": True, "unsafe": True, "quiet": True}
 FIRST_MIGRATION = 'def main(before: Version, after: Version) -> None:\n    """Run'
 
 
@@ -21,11 +17,6 @@ def migrate(template: Path, function: str) -> None:
     """Write a migration for 100.0.0 into the template, as its developers would."""
     migration = f'@migration("100.0.0")\n{function}\n\n\n'
     insert(template / "extensions/migrations.py", FIRST_MIGRATION, migration)
-
-
-def take(repository: Path) -> None:
-    """Update to the newest version, by Copier alone."""
-    run_update(repository, **QUIET)  # type: ignore[arg-type]
 
 
 def test_a_renamed_question_keeps_its_answer(template: Path, repository: Path) -> None:
@@ -61,7 +52,7 @@ def test_a_choice_that_is_gone_is_answered_by_a_migration(template: Path, reposi
         ),
     }
     publish(template, "100.0.0", edits)
-    take(repository)
+    update(repository, newest=True)
     assert load(repository / ".copier-answers.yml")["database"] == "mysql"
     assert (repository / "dev/mariadb.sh").exists()
 
@@ -73,7 +64,7 @@ def test_an_added_question_has_its_default(template: Path, repository: Path) -> 
     field = '    motto: str = "none"\n'
     insert(template / "extensions/deployment.py", '    ci: Literal["github"', field)
     publish(template, "100.0.0")
-    take(repository)
+    update(repository, newest=True)
     stored = load(repository / ".copier-answers.yml")
     assert (stored["motto"], stored["replicas"]) == ("none", 3)
 
@@ -97,7 +88,7 @@ def test_edits_in_a_file_that_the_template_renames_are_not_lost(
         insert(repository / "gabbi.yaml", "tests:\n", "# Our line.\n")
         commit_all(repository)
     rename(template, changed=changed)
-    take(repository)
+    update(repository, newest=True)
     text = (repository / "look.yaml").read_text()
     assert not (repository / "gabbi.yaml").exists()
     assert ("# Our line.\n" in text) == edited
@@ -123,7 +114,7 @@ def test_a_file_that_both_have_added_keeps_what_the_user_wrote(
     commit_all(repository)
     (template / "template/RUNBOOK.md").write_text("The template's.\n")
     publish(template, "100.0.0")
-    take(repository)
+    update(repository, newest=True)
     text = (repository / "RUNBOOK.md").read_text()
     assert "Ours.\n" in text
     assert unsettled(repository) == {"RUNBOOK.md"} or "The template's.\n" in text
@@ -140,12 +131,12 @@ def test_migrations_between_the_versions_run_once_and_in_order(
     )
     insert(template / "extensions/migrations.py", FIRST_MIGRATION, marks)
     publish(template, "101.0.0")
-    take(repository)
+    update(repository, newest=True)
     # 3 of ours: not by 99.0.0 (2 to 3), by 100.0.0 (3 to 4) and 101.0.0 (4 to 5), no further.
     assert load(repository / ".copier-answers.yml")["replicas"] == 5
     commit_all(repository)
     publish(template, "101.0.1")
-    take(repository)
+    update(repository, newest=True)
     assert load(repository / ".copier-answers.yml")["replicas"] == 5
 
 
@@ -166,15 +157,3 @@ def test_an_older_copier_is_told_to_be_renewed(template: Path, repository: Path)
     done = make(repository, "update")
     assert done.returncode != 0
     assert "uvx --with copier-template-extensions copier update" in done.stderr
-
-
-def test_an_answer_that_a_new_rule_refuses_stops_an_update_by_copier_alone(
-    template: Path, repository: Path
-) -> None:
-    """Copier by itself would take the default, without a word."""
-    rule = ('whole_number(0, MOST_REPLICAS, "replicas")', 'whole_number(0, 2, "replicas")')
-    publish(template, "100.0.0", {"extensions/rules.py": rule})
-    with pytest.raises(UserMessageError, match="replicas: is 3; answer a whole number"):
-        take(repository)
-    assert git(repository, "status", "--porcelain") == ""
-    assert subprocess.run(["git", "diff", "--quiet"], cwd=repository, check=False).returncode == 0

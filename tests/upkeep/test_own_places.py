@@ -13,7 +13,7 @@ import yaml
 
 from tests.conftest import VALID, Render, load
 from tests.repositories import make
-from tests.work import OWN_PLACES, worked
+from tests.work import OWN_PLACES, use_own_places, worked
 
 VARIANTS = [load(file) for file in VALID]
 # One for each CI service, and each database.
@@ -28,23 +28,12 @@ CALLED = {
     ".github/workflows/mine.yml": ".github/workflows/",
     "placement-chart/templates/local-mine.yaml": "local-*.yaml",
 }
-MINE = {
-    **OWN_PLACES,
-    "placement-chart/templates/local-mine.yaml": "kind: ConfigMap\napiVersion: v1\nmetadata:\n"
-    "  name: mine\ndata:\n  threads: {{ .Values.threads | quote }}\n",
-}
 
 
 @pytest.fixture(params=FEW, ids=str)
 def repository(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Path:
     """A repository with something in each of these places."""
-
-    def work(repository: Path) -> None:
-        for name, text in MINE.items():
-            (repository / name).parent.mkdir(parents=True, exist_ok=True)
-            (repository / name).write_text(text, encoding="utf-8")
-
-    return worked(render(request.param), tmp_path / "repo", work)
+    return worked(render(request.param), tmp_path / "repo", use_own_places)
 
 
 @pytest.mark.parametrize("answers", VARIANTS, ids=[file.stem for file in VALID])

@@ -43,7 +43,6 @@ def run(
     """Show what an update does, and do it; the exit code is 1 where a conflict is left."""
     repository.check_git()
     repository.check_clean()
-    repository.answers()
     found = preview(repository, answers or {}, version)
     if found.tree == repository.git("rev-parse", f"{found.base}^{{tree}}").strip():
         print("There is nothing to change: it is all like this already.")

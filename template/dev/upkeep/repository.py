@@ -83,7 +83,6 @@ class Repository:
                 "commit), or put them aside (git stash --include-untracked):",
                 "\n".join(changed[:20]),
             )
-
         if "true" in self.git("config", "--default=false", "--get", "core.sparseCheckout"):
             raise UpkeepError(
                 "This is a sparse checkout, in which an update would be half done.",
