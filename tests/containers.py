@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,15 @@ class Server:
 
     name: str
     client: httpx.Client
+
+    @contextmanager
+    def begun(self, request: str, *headers: str, size: int) -> Iterator[socket.socket]:
+        """Send the head of a request, and leave its body of so many bytes to the block."""
+        url = self.client.base_url
+        lines = [f"{request} HTTP/1.1", f"host: {url.host}", f"content-length: {size}", *headers]
+        with socket.create_connection((url.host, url.port or 80), timeout=20) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            yield connection
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ before it, may see that in place of the answer. `kubectl port-forward` ends alto
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 
 import pytest
@@ -31,10 +30,7 @@ def send(server: Server, request: str, *headers: str, size: int) -> str:
 
     Raises ConnectionResetError where the server has not read all of the body.
     """
-    url = server.client.base_url
-    lines = [f"{request} HTTP/1.1", f"host: {url.host}", f"content-length: {size}", *headers]
-    with socket.create_connection((url.host, url.port or 80), timeout=30) as connection:
-        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+    with server.begun(request, *headers, size=size) as connection:
         connection.sendall(b"x" * size)
         return connection.makefile("rb").read().decode()
 

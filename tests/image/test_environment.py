@@ -246,13 +246,9 @@ def test_a_long_query_is_taken(newest: str, start: Start) -> None:
 def test_a_stop_ends_no_request_under_way(newest: str, start: Start, engine: str) -> None:
     server = start(newest)
     body = b'{"name": "under-way"}'
-    url = server.client.base_url
-    head = (
-        f"POST /resource_providers HTTP/1.1\r\nhost: {url.host}\r\nx-auth-token: admin\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    with socket.create_connection((url.host, url.port or 80), timeout=20) as connection:
-        connection.sendall(head.encode() + body[:5])
+    headers = ("x-auth-token: admin", "content-type: application/json")
+    with server.begun("POST /resource_providers", *headers, size=len(body)) as connection:
+        connection.sendall(body[:5])
         time.sleep(0.5)  # until the request is being read
         command = [engine, "stop", "--time", "20", server.name]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as stopping:
