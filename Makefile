@@ -12,11 +12,11 @@ PYTEST_ARGS ?=
 # tools/bootstrap writes .cache/env: the tools it found or brought, and the container engine.
 WITH_TOOLS = . .cache/env &&
 RUN = uv run --frozen --quiet
-PYTEST = $(WITH_TOOLS) $(RUN) python -m pytest -p tests.tiers --numprocesses auto --dist loadgroup \
+PYTEST = $(WITH_TOOLS) $(RUN) python -m pytest -p tests.support.tiers --numprocesses auto --dist loadgroup \
     --durations 10 $(PYTEST_ARGS)
 
-.PHONY: help demo demo-down test test-all test-cluster lint docs examples lock clean test-tools test-questions test-render \
-    test-updates test-upkeep test-image test-gabbits test-upstream test-backends test-databases test-upgrades test-devstack
+.PHONY: help demo demo-down test test-all test-questions test-render test-image test-stack \
+    test-template-updates test-tools test-cluster lint docs examples lock clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -53,41 +53,17 @@ test-render: ## Tier 2: what is rendered, linted and validated
 	@tools/bootstrap uv lint charts
 	$(PYTEST) tests/render
 
-test-updates: ## Tier 4: any change of answers, and from older versions of the template
-	@tools/bootstrap uv
-	$(PYTEST) tests/updates
-
-test-upkeep: ## Tier 4: make set, update and doctor, what CI proposes, and adopting
-	@tools/bootstrap uv engine charts
-	$(PYTEST) tests/upkeep
-
-test-image: ## Tier 3: the image, built and run
+test-image: ## Tier 3: the image by itself
 	@tools/bootstrap uv engine base
 	$(PYTEST) tests/image
 
-test-gabbits: ## Tier 3: the gabbits against a running Placement
+test-stack: ## Tier 3: the image with its databases, Keystone, releases and a devstack
 	@tools/bootstrap uv engine base
-	$(PYTEST) tests/gabbits
+	$(PYTEST) tests/stack
 
-test-upstream: ## Tier 3: Placement's own API tests against the container
-	@tools/bootstrap uv engine base
-	$(PYTEST) tests/upstream
-
-test-backends: ## Tier 3: every database, auth strategy and release; a real Keystone
-	@tools/bootstrap uv engine base
-	$(PYTEST) tests/backends
-
-test-databases: ## Tier 3: many containers, any remote database, and faults
-	@tools/bootstrap uv engine base
-	$(PYTEST) tests/databases
-
-test-upgrades: ## Tier 3: from release to release, and from SQLite to a server
-	@tools/bootstrap uv engine base
-	$(PYTEST) tests/upgrades
-
-test-devstack: ## Tier 3: beside a devstack, behind a real Apache
-	@tools/bootstrap uv engine base
-	$(PYTEST) tests/devstack
+test-template-updates: ## Tier 4: changes of answers, newer versions of the template, and their commands
+	@tools/bootstrap uv engine charts
+	$(PYTEST) tests/template_updates
 
 lint: ## Every linter, over the template's sources and what is rendered
 	@tools/bootstrap uv lint

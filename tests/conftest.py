@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from copier import run_copy
 
-pytest_plugins = ["tests.containers", "tests.servers", "tests.stack", "tests.repositories"]
+from tests.support.template import Answers, Render
 
-ROOT = Path(__file__).parent.parent
-VALID = sorted((ROOT / "tests/answers/valid").glob("*.yml"))
-
-Answers = Mapping[str, Any]
-Render = Callable[[Answers], Path]
+pytest_plugins = [
+    "tests.support.containers",
+    "tests.support.servers",
+    "tests.support.stack",
+    "tests.support.repositories",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -77,33 +73,3 @@ def render(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> R
         return rendered[key]
 
     return render
-
-
-def load(path: Path) -> Any:
-    """Read a YAML file."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-def git(repository: Path, *arguments: str) -> str:
-    """Run git there, as somebody with a name."""
-    command = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.com", *arguments]
-    done = subprocess.run(
-        command, cwd=repository, env=os.environ, text=True, capture_output=True, check=True
-    )
-    return done.stdout
-
-
-def commit_all(repository: Path) -> None:
-    """Make a git repository of a rendered one, or commit what changed in it."""
-    git(repository, "init", "--quiet")
-    git(repository, "add", "--all")
-    git(repository, "commit", "--quiet", "--allow-empty", "--message", "test")
-
-
-def change_answers(repository: Path, *answers: str) -> None:
-    """Change answers as the rendered README.md says, and commit."""
-    command = [sys.executable, "-m", "copier", "update", "--trust", "--defaults", "--quiet"]
-    command += ["--vcs-ref", ":current:", *(f"--data={answer}" for answer in answers)]
-    done = subprocess.run(command, cwd=repository, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    commit_all(repository)

@@ -14,11 +14,11 @@ import pytest
 from copier import run_copy
 
 from extensions.deployment import Deployment
-from tests.cluster.servers import SERVERS
-from tests.cluster.site import IMAGES, KEYSTONE, OLD_AND_NEW, RESTRICTED, Site, database_url
-from tests.conftest import Answers, commit_all
-from tests.containers import Once, succeed
-from tests.servers import DevImage
+from tests.support.cluster_servers import SERVERS
+from tests.support.containers import Once, succeed
+from tests.support.servers import DevImage
+from tests.support.site import IMAGES, KEYSTONE, OLD_AND_NEW, RESTRICTED, Site, database_url
+from tests.support.template import Answers, commit_all
 
 NewSite = Callable[[Answers], AbstractContextManager[Site]]
 # The Gateway of the cluster, and the class of its Ingresses.

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cluster.conftest import NewSite
-from tests.cluster.site import Site
-from tests.conftest import commit_all
+from tests.support.site import Site
+from tests.support.template import commit_all
 
 pytestmark = pytest.mark.xdist_group("autoscale")
 # Kubernetes' usual timings allow for so many seconds until the first added pod is ready.

@@ -9,8 +9,8 @@ import pytest
 
 from extensions.deployment import Deployment
 from tests.cluster.conftest import GATEWAY, NewSite
-from tests.cluster.site import Site
-from tests.servers import PASSWORD
+from tests.support.servers import PASSWORD
+from tests.support.site import Site
 
 BEHIND_THE_GATEWAY = {
     "exposure": "gateway",

@@ -12,9 +12,9 @@ import pytest
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from tests.cluster.conftest import NewSite
-from tests.cluster.site import Site
 from tests.cluster.test_deploy import BEHIND_THE_GATEWAY, BY_PASSWORD, register
-from tests.load import Load, light_load
+from tests.support.load import Load, light_load
+from tests.support.site import Site
 
 pytestmark = pytest.mark.xdist_group("faults")
 # Seconds that what is taken away stays away.

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from tests.cluster.conftest import NewSite
-from tests.cluster.site import OLD_AND_NEW, Site
 from tests.cluster.test_deploy import BEHIND_THE_GATEWAY
-from tests.servers import PASSWORD
+from tests.support.servers import PASSWORD
+from tests.support.site import OLD_AND_NEW, Site
 
 OLD, NEW = OLD_AND_NEW
 pytestmark = pytest.mark.xdist_group("migrations")

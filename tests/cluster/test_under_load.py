@@ -11,9 +11,9 @@ import pytest
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from tests.cluster.conftest import NewSite
-from tests.cluster.site import OLD_AND_NEW, Site, no_request_fails, total
 from tests.cluster.test_deploy import BEHIND_THE_GATEWAY
-from tests.servers import PASSWORD
+from tests.support.servers import PASSWORD
+from tests.support.site import OLD_AND_NEW, Site, no_request_fails, total
 
 OLD, NEW = OLD_AND_NEW
 # The tests share one site, each leaving it as it serves: one worker runs them in this order.

@@ -8,7 +8,16 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.containers import RELEASES, Environment, Output, Server, flags, new_name, remove, serving
+from tests.support.containers import (
+    RELEASES,
+    Environment,
+    Output,
+    Server,
+    flags,
+    new_name,
+    remove,
+    serving,
+)
 
 
 @pytest.fixture(params=RELEASES)

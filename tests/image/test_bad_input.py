@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.containers import PORT, Output, Run, Server, readable
+from tests.support.containers import PORT, Output, Run, Server, readable
 
 NOAUTH = {"OS_API__AUTH_STRATEGY": "noauth2", "PORT": str(PORT)}
 KEYSTONE = {

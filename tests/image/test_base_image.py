@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from tests.conftest import ROOT, load
-from tests.containers import RELEASES
+from tests.support.containers import RELEASES
+from tests.support.template import ROOT, load
 
 SCRIPT = ROOT / "template/dev/base-image.sh"
 

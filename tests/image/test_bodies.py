@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.containers import Server
+from tests.support.containers import Server
 
 Start = Callable[..., Server]
 JSON = "content-type: application/json"

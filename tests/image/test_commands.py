@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.containers import Run, Server
+from tests.support.containers import Run, Server
 
 
 def test_from_an_empty_database_to_a_server(

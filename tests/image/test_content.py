@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from tests.conftest import ROOT, Render, load
-from tests.containers import NEWEST, RELEASES, Output
+from tests.support.containers import NEWEST, RELEASES, Output
+from tests.support.template import ROOT, Render, load
 
 LIMIT = 150_000_000
 UNCHECKED_HASH = 0b01

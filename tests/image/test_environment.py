@@ -14,8 +14,8 @@ import httpx
 import pytest
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
-from tests.conftest import Render
-from tests.containers import NEWEST, PORT, Run, Server, answers, logs, readable
+from tests.support.containers import NEWEST, PORT, Run, Server, answers, logs, readable
+from tests.support.template import Render
 
 Start = Callable[..., Server]
 DATABASE = "OS_PLACEMENT_DATABASE__CONNECTION"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Render
-from tests.containers import NEWEST, Server, new_name
-from tests.servers import DatabaseServer
+from tests.support.containers import NEWEST, Server, new_name
+from tests.support.servers import DatabaseServer
+from tests.support.template import Render
 
 URL = "OS_PLACEMENT_DATABASE__CONNECTION"
 HEADERS = {"x-auth-token": "admin", "openstack-api-version": "placement 1.39"}

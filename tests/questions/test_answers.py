@@ -10,7 +10,7 @@ import pytest
 import yaml
 from copier._cli import CopierApp
 
-from tests.conftest import ROOT, VALID, Answers, Render, commit_all, git, load
+from tests.support.template import ROOT, VALID, Answers, Render, commit_all, git, load
 
 INVALID = sorted((ROOT / "tests/answers/invalid").glob("*.yml"))
 REFUSAL = "These answers cannot be used, and nothing was written:"

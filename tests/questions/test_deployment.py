@@ -14,7 +14,7 @@ from extensions.deployment import (
     problems,
 )
 from extensions.releases import RELEASES, release_step
-from tests.render.variants import VARIANTS
+from tests.support.variants import VARIANTS
 
 TEXT_QUESTIONS = [
     name

@@ -13,7 +13,7 @@ import pytest
 from copier import run_copy, run_update
 from copier.errors import UserMessageError
 
-from tests.conftest import Render, commit_all, git, load
+from tests.support.template import Render, commit_all, git, load
 
 
 def copier(*arguments: object, python: str = sys.executable) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ import pytest
 from copier import run_copy
 
 from extensions.deployment import QUESTIONS, Deployment
-from tests.conftest import ROOT, commit_all, load
+from tests.support.template import ROOT, commit_all, load
 
 HELP = {
     name: question["help"] for name, question in load(ROOT / "copier.yml").items() if name[0] != "_"

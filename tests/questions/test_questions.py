@@ -10,8 +10,8 @@ import pytest
 
 from extensions.deployment import QUESTIONS, Deployment
 from extensions.releases import RELEASES
-from tests.conftest import ROOT, Render, load
-from tests.render.variants import VARIANTS
+from tests.support.template import ROOT, Render, load
+from tests.support.variants import VARIANTS
 
 COPIER_YML = load(ROOT / "copier.yml")
 ASKED = {name: question for name, question in COPIER_YML.items() if not name.startswith("_")}

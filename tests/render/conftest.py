@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from extensions.deployment import Deployment
-from tests.conftest import Render
-from tests.render.variants import VARIANTS
+from tests.support.template import Render
+from tests.support.variants import VARIANTS
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from kubernetes_validate.utils import latest_version, validate
 
-from tests.conftest import load
-from tests.render.chart import (
+from tests.render.conftest import Repo
+from tests.support.chart import (
     WITH_A_PLAIN_JOB,
     WITH_ALL,
     Manifest,
@@ -27,8 +27,8 @@ from tests.render.chart import (
     rendered,
     tried,
 )
-from tests.render.conftest import Repo
-from tests.render.variants import every_variant
+from tests.support.template import load
+from tests.support.variants import every_variant
 
 # The oldest that Chart.yaml allows, and the newest whose schema there is.
 KUBERNETES = ("1.30", latest_version())

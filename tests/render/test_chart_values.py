@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import load
-from tests.render.chart import parsed, tried
 from tests.render.conftest import Repo
-from tests.render.variants import every_variant
+from tests.support.chart import parsed, tried
+from tests.support.template import load
+from tests.support.variants import every_variant
 
 Schema = dict[str, Any]
 

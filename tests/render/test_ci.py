@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from extensions.deployment import Deployment
-from tests.conftest import ROOT, Render, load
 from tests.render.conftest import Repo
 from tests.render.test_readme import targets
-from tests.render.variants import every_variant
+from tests.support.template import ROOT, Render, load
+from tests.support.variants import every_variant
 
 # What a step begins with: nothing that brings a tool of its own, in whatever version.
 KNOWN = {"apt-get", "dev/ci-tools", "dev/propose-update.sh", "gh", "make"}

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from tests.render.conftest import Repo
-from tests.render.variants import every_variant
+from tests.support.variants import every_variant
 
 # What compose is told beside the passwords.
 GIVEN = {

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.support.template import ROOT
 
 
 def contents(folder: Path) -> dict[str, bytes]:

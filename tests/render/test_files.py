@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 
-from tests.conftest import ROOT
 from tests.render.conftest import Repo
-from tests.render.variants import every_variant
+from tests.support.template import ROOT
+from tests.support.variants import every_variant
 
 # Files whose own language has double braces.
 BRACES = (

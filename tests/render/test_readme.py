@@ -6,7 +6,7 @@ import re
 import subprocess
 
 from tests.render.conftest import Repo
-from tests.render.variants import every_variant
+from tests.support.variants import every_variant
 
 
 def targets(repo: Repo) -> set[str]:

@@ -9,7 +9,7 @@ import subprocess
 import yaml
 
 from tests.render.conftest import Repo
-from tests.render.variants import every_variant
+from tests.support.variants import every_variant
 
 
 def make_secrets(repo: Repo, *words: str) -> subprocess.CompletedProcess[str]:

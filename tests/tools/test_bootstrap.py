@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from tests.conftest import ROOT, load
+from tests.support.template import ROOT, load
 from tests.tools.conftest import MachineWithout, bootstrap
 
 NOBODY = 65534

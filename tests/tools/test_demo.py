@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import ROOT, commit_all, git
+from tests.support.template import ROOT, commit_all, git
 from tests.tools.conftest import said
 
 pytestmark = pytest.mark.xdist_group("demo")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from tests.containers import new_name, remove, succeed
+from tests.support.containers import new_name, remove, succeed
 
 # So many that with addresses by chance the bridge's changes, but for one run in eight.
 NUMBER = 8

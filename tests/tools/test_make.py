@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.support.template import ROOT
 
 
 def test_make_alone_lists_every_target_with_what_it_does() -> None:

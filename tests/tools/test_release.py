@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from packaging.version import Version
 
-from tests.conftest import ROOT, git
+from tests.support.template import ROOT, git
 
 HEADING = re.compile(r"(\d+\.\d+\.\d+) \((unreleased|\d{4}-\d\d-\d\d)\)")
 

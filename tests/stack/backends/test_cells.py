@@ -1,0 +1,99 @@
+"""Tier 3: each cell is built, started and asked by the rendered repository's own commands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.cells import CELLS, Cell
+from tests.support.containers import NEWEST
+from tests.support.stack import NewStack, Stack
+
+UUID = "7a5e5d2e-0000-4000-8000-000000000000"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Take the cells of `make test`, or all."""
+    if "cell" in metafunc.fixturenames:
+        every = metafunc.config.getoption("--all")
+        metafunc.parametrize("cell", [it for it in CELLS if every or it.is_always_run], ids=str)
+
+
+def test_cell(
+    cell: Cell, new_stack: NewStack, record_property: Callable[[str, object], None]
+) -> None:
+    """Up, the gabbits; for the newest, what README.md shows, and down and up with the data kept."""
+    with new_stack(cell.answers) as stack:
+        up, shown = timed(stack, "up")
+        curl_command = re.search(r"^  (curl .*)$", shown, re.MULTILINE)
+        assert curl_command
+        before = in_repository(stack, f"{curl_command[1]} --silent --fail")
+        assert before == '{"resource_providers": []}'
+        gabbits, _ = timed(stack, "test")
+        record_property("figures", f"make up {up:.1f} s, make test {gabbits:.1f} s")
+        if cell.release != NEWEST:
+            return
+        stack.make("quick-test")
+        if cell.auth != "noauth2":
+            assert_openstack_client_works(stack)
+        assert_data_is_kept(stack)
+
+
+def timed(stack: Stack, target: str) -> tuple[float, str]:
+    """Return how long make took, in seconds, and what it printed."""
+    begin = time.monotonic()
+    shown = stack.make(target)
+    return time.monotonic() - begin, shown
+
+
+def in_repository(stack: Stack, command: str) -> str:
+    """Paste a command into a shell there."""
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=stack.repository,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def assert_openstack_client_works(stack: Stack) -> None:
+    """The command of README.md, against Keystone and Placement."""
+    readme = (stack.repository / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"^dev/openstack .*$", readme, re.MULTILINE)
+    assert command
+    create = command[0].replace("provider list", f"provider create --uuid {UUID} from-osc")
+    # Another cloud that the shell is set up for does not matter.
+    in_repository(stack, f"OS_AUTH_URL=http://127.0.0.1:1 OS_USERNAME=other {create}")
+    assert UUID in in_repository(stack, f"{command[0]} --format value")
+    in_repository(stack, command[0].replace("provider list", f"provider delete {UUID}"))
+
+
+def assert_data_is_kept(stack: Stack) -> None:
+    """Down and up loses nothing, and makes no new passwords; clean asks first."""
+    secrets = stack.repository / ".env"
+    written = secrets.read_text(encoding="utf-8") if secrets.exists() else ""
+    with asking(stack) as client:
+        client.put("/traits/CUSTOM_KEPT").raise_for_status()
+    stack.make("down")
+    with pytest.raises(httpx.TransportError):
+        httpx.get(stack.url)
+    assert stack.try_make("clean", answer="n\n").returncode != 0
+    stack.make("up")
+    with asking(stack) as client:
+        client.get("/traits/CUSTOM_KEPT").raise_for_status()
+    assert (secrets.read_text(encoding="utf-8") if secrets.exists() else "") == written
+
+
+def asking(stack: Stack) -> httpx.Client:
+    """Return a client with a token that Placement accepts."""
+    keystone = Path(stack.repository, "dev/keystone.py").exists()
+    return stack.client(stack.make("--silent", "token").strip() if keystone else "admin")

@@ -1,0 +1,87 @@
+"""How many connections a deployment opens: never more than it says, and not many fewer."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from extensions.deployment import Deployment
+from tests.stack.databases.conftest import CONNECTION, Start
+from tests.support.containers import Run, Server
+from tests.support.servers import PASSWORD, DatabaseServer
+
+REQUESTS = 200
+LIMITED = {
+    "postgresql": "CREATE ROLE {user} LOGIN PASSWORD '{password}' CONNECTION LIMIT {limit}",
+    "mysql": "CREATE USER {user}@'%' IDENTIFIED BY '{password}' WITH MAX_USER_CONNECTIONS {limit}",
+}
+OWNS = {
+    "postgresql": "ALTER DATABASE {database} OWNER TO {user}",
+    "mysql": "GRANT ALL ON {database}.* TO {user}@'%'",
+}
+COUNT = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE usename = '{user}'",
+    "mysql": "SELECT count(*) FROM information_schema.processlist WHERE user = '{user}'",
+}
+
+
+def limited(server: DatabaseServer, limit: int) -> tuple[str, str]:
+    """Return a user who may have so many connections, and the URL of a database for him."""
+    made = {"user": f"user_{uuid.uuid4().hex[:12]}", "password": PASSWORD, "limit": limit}
+    made["database"] = sa.make_url(server.new_database()).database or ""
+    for statement in (LIMITED, OWNS):
+        server.administer(statement[server.kind].format(**made))
+    return str(made["user"]), server.url(str(made["database"]), str(made["user"]))
+
+
+def count(server: DatabaseServer, user: str) -> int:
+    """Return how many connections this user has."""
+    return int(server.administer(COUNT[server.kind].format(user=user)))
+
+
+def burst(placement: Server, clients: int) -> list[int]:
+    """Send reads and writes from so many clients at once; return the statuses."""
+
+    def ask(number: int) -> int:
+        if number % 2:
+            return placement.client.get("/resource_providers", timeout=60).status_code
+        body = {"name": f"provider {number}"}
+        return placement.client.post("/resource_providers", json=body, timeout=60).status_code
+
+    with ThreadPoolExecutor(clients) as pool:
+        return list(pool.map(ask, range(REQUESTS)))
+
+
+def test_it_opens_no_more_than_it_says(server: DatabaseServer, newest: str, start: Start) -> None:
+    deployment = Deployment(database=server.kind)
+    threads = deployment.processes * deployment.threads
+    user, url = limited(server, deployment.connections)
+    env = {
+        CONNECTION: url,
+        "UWSGI_PROCESSES": str(deployment.processes),
+        "UWSGI_THREADS": str(deployment.threads),
+    }
+    placement = start(newest, env)
+    assert count(server, user) == 0, "what prepared the database is connected no more"
+    statuses = burst(placement, 3 * threads)
+    assert set(statuses) == {200, 201}
+    assert threads <= count(server, user) <= deployment.connections
+
+
+def test_one_thread_starts_and_serves_with_two(
+    server: DatabaseServer, newest: str, start: Start
+) -> None:
+    _, url = limited(server, 2)
+    placement = start(newest, {CONNECTION: url, "UWSGI_PROCESSES": "1", "UWSGI_THREADS": "1"})
+    assert set(burst(placement, 4)) == {200, 201}
+
+
+@pytest.mark.only_all
+def test_commands_need_two(server: DatabaseServer, newest: str, run: Run) -> None:
+    _, url = limited(server, 2)
+    for command in ("db-sync", "upgrade-check", "online-data-migrations"):
+        done = run(newest, command, env={CONNECTION: url})
+        assert done.returncode == 0, done.stdout + done.stderr

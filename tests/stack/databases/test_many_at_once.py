@@ -1,0 +1,138 @@
+"""Many containers, one database: one of them changes the schema, all serve."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from tests.stack.databases.conftest import CONNECTION, PYTHON, InBackground, StuckSync, schema
+from tests.support.containers import Run, flags, logs, new_name, remove
+from tests.support.servers import DatabaseServer, address
+
+TEN = 10
+MIGRATIONS = (
+    "-> b4ed3a175331",
+    "-> 611cd6dffd7b",
+    "-> b5c396305c25",
+    "-> 422ece571366",
+    "-> a082b8bb98d0",
+)
+LOCKS = {
+    "postgresql": "SELECT pg_advisory_lock(7310867)",
+    "mysql": "SELECT GET_LOCK('placement_db_sync', 10)",
+}
+# A db-sync that waits for the lock for two seconds only.
+IMPATIENT = """
+import runpy, sys
+sys.path.insert(0, "/startup")
+import database
+database.LOCK_WAIT = 2
+sys.argv = ["/startup", "db-sync"]
+runpy.run_path("/startup", run_name="__main__")
+"""
+
+
+@pytest.fixture
+def ten(engine: str) -> Iterator[list[str]]:
+    """Return names for ten containers, which are gone after the test."""
+    names = [new_name() for _ in range(TEN)]
+    yield names
+    with ThreadPoolExecutor(TEN) as pool:
+        list(pool.map(lambda name: remove(engine, name), names))
+
+
+def ask(place: str) -> list[httpx.Response]:
+    """Wait until the container there answers; return that answer and one from the database."""
+    waiting = Retrying(
+        stop=stop_after_delay(120),
+        wait=wait_fixed(0.3),
+        retry=retry_if_exception_type(httpx.TransportError),
+        reraise=True,
+    )
+    headers = {"x-auth-token": "admin", "openstack-api-version": "placement 1.6"}
+    with httpx.Client(base_url=f"http://{place}", headers=headers) as client:
+        return [waiting(client.get, "/"), client.get("/traits", timeout=30)]
+
+
+def test_ten_start_at_once_on_an_empty_database(
+    server: DatabaseServer, newest: str, engine: str, ten: list[str], run: Run
+) -> None:
+    url = server.new_database()
+    env = {
+        CONNECTION: url,
+        "DB_SYNC": "True",
+        "OS_API__AUTH_STRATEGY": "noauth2",
+        "PORT": "8778",
+        "UWSGI_PROCESSES": "1",
+        "UWSGI_THREADS": "2",
+    }
+    # Not published: the engine's choice of a free port is no longer free once another one takes it.
+    command = [engine, "run", "--detach", *flags(env)]
+    starting = [
+        subprocess.Popen([*command, "--name", name, newest], stdout=subprocess.DEVNULL)
+        for name in ten
+    ]
+    assert [process.wait() for process in starting] == [0] * TEN
+    places = [f"{address(engine, name)}:8778" for name in ten]
+    with ThreadPoolExecutor(TEN) as pool:
+        answers = list(pool.map(ask, places))
+    said = {name: logs(engine, name) for name in ten}
+    assert [[it.status_code for it in both] for both in answers] == [[200, 200]] * TEN, said
+    traits = {tuple(sorted(both[1].json()["traits"])) for both in answers}
+    assert len(traits) == 1
+    together = "".join(said.values())
+    assert [together.count(step) for step in MIGRATIONS] == [1] * len(MIGRATIONS)
+    assert "Traceback" not in together
+    form = "{{.State.Running}} {{.RestartCount}}"
+    state = subprocess.check_output([engine, "inspect", "--format", form, *ten], text=True)
+    assert state.split("\n")[:-1] == ["true 0"] * TEN
+    alone = server.new_database()
+    assert run(newest, "db-sync", env={CONNECTION: alone}).returncode == 0
+    assert schema(server, url) == schema(server, alone)
+
+
+def test_a_lock_that_is_not_given_back_ends_the_wait(
+    server: DatabaseServer, newest: str, run: Run
+) -> None:
+    url = server.new_database()
+    with server.connect(url).connect() as somebody:
+        somebody.execute(sa.text(LOCKS[server.kind]))
+        done = run(newest, "-c", IMPATIENT, env={CONNECTION: url}, options=(PYTHON,))
+    assert "another container is changing the schema, waiting up to 2 s" in done.stdout
+    assert done.returncode == 1
+    assert done.stderr == (
+        "placement: for 2 s another container has been changing the schema: look at that one\n"
+    )
+    assert sa.inspect(server.connect(url)).get_table_names() == []
+
+
+def test_a_killed_container_gives_the_lock_back(
+    server: DatabaseServer, engine: str, stuck_sync: StuckSync, in_background: InBackground
+) -> None:
+    url = server.new_database()
+    holder = stuck_sync(url, "CREATE TABLE allocations")
+    waiting = in_background("another container is changing the schema", "db-sync", url=url)
+    subprocess.run([engine, "kill", "--signal=KILL", holder], capture_output=True, check=True)
+    killed = time.monotonic()
+    code = subprocess.check_output([engine, "wait", waiting], text=True).strip()
+    assert code == "0", logs(engine, waiting)
+    assert time.monotonic() - killed < 60
+
+
+def test_an_empty_database_without_sync_is_refused(
+    server: DatabaseServer, newest: str, run: Run
+) -> None:
+    env = {CONNECTION: server.new_database(), "OS_API__AUTH_STRATEGY": "noauth2", "PORT": "8778"}
+    done = run(newest, env=env)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "placement: the database has no schema yet: run the command db-sync once,"
+        " or set DB_SYNC=True\n"
+    )

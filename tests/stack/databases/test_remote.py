@@ -1,0 +1,284 @@
+"""A database anywhere: with TLS, any password, an IPv6 address, or a Unix socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import sqlalchemy as sa
+
+from tests.stack.databases.conftest import CONNECTION, KINDS, TARGETS, Network, Start
+from tests.support.containers import Output, Run, new_name, readable, succeed
+from tests.support.servers import PASSWORD, SPEED, DatabaseServer, DevImage, database_server
+
+# Everything that a URL, oslo.config, alembic's interpolation or a shell gives a meaning to.
+HARD_PASSWORD = r"""a@b:c/d%e%%f$g${h}#i j'k"l\m?n&o=p+q;"""
+PASSWORDS = {"postgresql": f"{HARD_PASSWORD}éß€", "mysql": HARD_PASSWORD}
+COMMANDS = ("db-sync", "upgrade-check", "online-data-migrations")
+# So that what is refused is told soon.
+ONCE = {"OS_PLACEMENT_DATABASE__MAX_RETRIES": "2", "OS_PLACEMENT_DATABASE__RETRY_INTERVAL": "2"}
+
+SECURED = "secured"
+HOST_NAME = "database.test"
+# The database of this name lets in only who has a certificate; the other one is for the test.
+PG_HBA = f"""\
+local all all trust
+hostssl {SECURED} all all scram-sha-256 clientcert=verify-ca
+host placement all all scram-sha-256
+"""
+TLS_ARGUMENTS = {
+    "postgresql": (
+        *("-c", "ssl=on", "-c", "ssl_ca_file=/tls/ca.crt", "-c", "ssl_cert_file=/tls/server.crt"),
+        *("-c", "ssl_key_file=/tls/server.key", "-c", "hba_file=/tls/pg_hba.conf"),
+    ),
+    "mysql": (
+        *("--ssl-ca=/tls/ca.crt", "--ssl-cert=/tls/server.crt", "--ssl-key=/tls/server.key"),
+        "--skip-name-resolve",  # which a network's resolver may take seconds for
+    ),
+}
+TLS_URLS = {
+    "postgresql": "postgresql+psycopg2://placement:{password}@{host}/secured?sslmode=verify-full"
+    "&sslrootcert=/tls/{ca}.crt&sslcert=/tls/{cert}.crt&sslkey=/tls/{cert}.key",
+    "mysql": "mysql+pymysql://secured:{password}@{host}/secured"
+    "?ssl_ca=/tls/{ca}.crt&ssl_cert=/tls/{cert}.crt&ssl_key=/tls/{cert}.key",
+}
+PLAIN_URLS = {
+    "postgresql": "postgresql+psycopg2://placement:{password}@{host}/secured?sslmode=disable",
+    "mysql": "mysql+pymysql://secured:{password}@{host}/secured?ssl_disabled=true",
+}
+NO_CERTIFICATE_URLS = {
+    "postgresql": "postgresql+psycopg2://placement:{password}@{host}/secured?sslmode=verify-full"
+    "&sslrootcert=/tls/{ca}.crt",
+    "mysql": "mysql+pymysql://secured:{password}@{host}/secured?ssl_ca=/tls/{ca}.crt",
+}
+
+
+def serves(server: DatabaseServer, database: str, image: str, start: Start, **more: object) -> None:
+    """Fail unless a container can bring that database up to date, serve from it and write to it."""
+    placement = start(image, **more)
+    answer = placement.client.post("/resource_providers", json={"name": "there"})
+    assert answer.status_code == 201, answer.text
+    assert server.administer("SELECT name FROM resource_providers", database) == "there"
+
+
+def one_line(output: Output) -> str:
+    """Return the one line on standard error."""
+    assert output.returncode == 1, output.stdout + output.stderr
+    [line] = output.stderr.splitlines()
+    assert line.startswith("placement: ")
+    assert PASSWORD not in output.stdout + output.stderr
+    return line
+
+
+# Passwords.
+
+
+def of_new_user(server: DatabaseServer, database: str) -> str:
+    """Return a new user who owns that database and has the hard password."""
+    user = new_name().replace("-", "_")
+    if server.kind == "postgresql":
+        password = PASSWORDS[server.kind].replace("'", "''")
+        server.administer(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
+        server.administer(f"ALTER DATABASE {database} OWNER TO {user}")
+    else:
+        password = PASSWORDS[server.kind].replace("\\", r"\\").replace("'", r"\'")
+        server.administer(
+            f"CREATE USER {user}@'%' IDENTIFIED BY '{password}';"
+            f" GRANT ALL ON {database}.* TO {user}@'%'"
+        )
+    return user
+
+
+@pytest.mark.parametrize("by", ["variable", "file"])
+def test_any_password(
+    by: str, server: DatabaseServer, newest: str, run: Run, start: Start, tmp_path: Path
+) -> None:
+    database = str(sa.make_url(server.new_database()).database)
+    user = of_new_user(server, database)
+    password = quote(PASSWORDS[server.kind], safe="")
+    url = f"{server.driver}://{user}:{password}@{server.address}/{database}"
+    env = {CONNECTION: url}
+    options: tuple[str, ...] = ()
+    if by == "file":
+        (tmp_path / "connection").write_text(f"{url}\n", encoding="utf-8")
+        env = {f"{CONNECTION}_FILE": "/secrets/connection"}
+        options = (f"--volume={readable(tmp_path)}:/secrets:ro",)
+    for command in COMMANDS:
+        done = run(newest, command, env=env, options=options)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    serves(server, database, newest, start, env=env, options=options)
+
+
+def test_a_password_that_the_driver_cannot_send(newest: str, run: Run) -> None:
+    done = run(newest, "db-sync", env={CONNECTION: "mysql+pymysql://u:%C3%A9@db.invalid/placement"})
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"placement: {CONNECTION}: the driver for MySQL and MariaDB sends only a password of ASCII"
+        " characters as it is: give the user such a one\n"
+    )
+
+
+# An address of IPv6, and a Unix socket.
+
+
+def test_an_ipv6_address(
+    kind: str, network: Network, engine: str, dev_image: DevImage, newest: str, start: Start
+) -> None:
+    place = network.place(KINDS.index(kind) + 0x10)
+    options = (*network.options, *place.options)
+    with database_server(engine, dev_image(TARGETS[kind]), kind, options, SPEED[kind]) as server:
+        url = f"{server.driver}://placement:{PASSWORD}@[{place.address}]/placement"
+        serves(server, "placement", newest, start, env={CONNECTION: url}, options=network.options)
+
+
+SOCKETS = {
+    "postgresql": ("/run/postgresql", "host=/database"),
+    "mysql": ("/run/mysqld", "unix_socket=/database/mysqld.sock"),
+}
+
+
+def test_a_unix_socket(
+    kind: str, volume: str, engine: str, dev_image: DevImage, newest: str, start: Start
+) -> None:
+    folder, query = SOCKETS[kind]
+    shared = (f"--volume={volume}:{folder}",)
+    # Nobody else may come in by the socket without a password.
+    with database_server(engine, dev_image(TARGETS[kind]), kind, shared, SPEED[kind]) as server:
+        url = f"{server.driver}://placement:{PASSWORD}@/placement?{query}"
+        options = (f"--volume={volume}:/database",)
+        serves(server, "placement", newest, start, env={CONNECTION: url}, options=options)
+
+
+# TLS.
+
+
+@dataclass(frozen=True)
+class Secured:
+    """A server that takes nobody without a certificate, and where the certificates are."""
+
+    server: DatabaseServer
+    options: tuple[str, ...]
+
+    def url(self, urls: dict[str, str], **other: str) -> str:
+        """Return one of these URLs."""
+        parts = {"password": PASSWORD, "host": HOST_NAME, "ca": "ca", "cert": "client", **other}
+        return urls[self.server.kind].format(**parts)
+
+
+def certificates(folder: Path) -> None:
+    """Make two authorities, and what the first has signed: for the server and for a client."""
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    request = ("openssl", "req", "-x509", *key, "-days", "2")
+    for name in ("ca", "other-ca"):
+        usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        files = ("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt")
+        succeed(*request, "-subj", f"/CN={name}", *usage, *files)
+    signed = ("-CA", folder / "ca.crt", "-CAkey", folder / "ca.key")
+    for name, subject in (("server", HOST_NAME), ("client", "placement")):
+        for_whom = ("-subj", f"/CN={subject}", "-addext", f"subjectAltName=DNS:{subject}")
+        no_authority = ("-addext", "basicConstraints=critical,CA:FALSE")
+        files = ("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt")
+        succeed(*request, *signed, *for_whom, *no_authority, *files)
+    (folder / "pg_hba.conf").write_text(PG_HBA, encoding="utf-8")
+
+
+def fill(engine: str, image: str, folder: Path, volume: str) -> None:
+    """Copy the files into a volume, each key for the one who has to read it alone."""
+    script = """
+        cp /from/* /tls
+        chown "$(id -u postgres 2>/dev/null || id -u mysql)" /tls/server.key
+        cp /tls/client.key /tls/open.key
+        cp /tls/client.crt /tls/open.crt
+        chown 42424 /tls/client.key /tls/open.key
+        chmod 600 /tls/*.key
+        chmod 644 /tls/open.key
+    """
+    mounts = (f"--volume={readable(folder)}:/from:ro", f"--volume={volume}:/tls")
+    succeed(engine, "run", "--rm", "--user=0", *mounts, "--entrypoint=sh", image, "-ec", script)
+
+
+def secure(server: DatabaseServer) -> None:
+    """Make the database that lets nobody in without a certificate."""
+    if server.kind == "postgresql":
+        server.administer(f"CREATE DATABASE {SECURED} OWNER placement")
+    else:
+        server.administer(
+            f"CREATE DATABASE {SECURED} CHARACTER SET utf8mb3;"
+            f" CREATE USER {SECURED}@'%' IDENTIFIED BY '{PASSWORD}' REQUIRE X509;"
+            f" GRANT ALL ON {SECURED}.* TO {SECURED}@'%'"
+        )
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def secured(
+    request: pytest.FixtureRequest,
+    engine: str,
+    network: Network,
+    dev_image: DevImage,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Secured]:
+    """Return a server of either kind that requires TLS and a client's certificate."""
+    kind, volume = request.param, new_name()
+    image = dev_image(TARGETS[kind])
+    folder = tmp_path_factory.mktemp("tls")
+    certificates(folder)
+    mount = (*network.options, f"--volume={volume}:/tls:ro")
+    options = (*mount, f"--network-alias={HOST_NAME}")
+    try:
+        fill(engine, image, folder, volume)
+        arguments = (*SPEED[kind], *TLS_ARGUMENTS[kind])
+        with database_server(engine, image, kind, options, arguments) as server:
+            secure(server)
+            yield Secured(server, mount)
+    finally:
+        succeed(engine, "volume", "rm", "--force", volume)
+
+
+def test_tls_with_both_certificates(secured: Secured, newest: str, start: Start) -> None:
+    env = {CONNECTION: secured.url(TLS_URLS)}
+    serves(secured.server, SECURED, newest, start, env=env, options=secured.options)
+
+
+Url = Callable[[Secured], str]
+REFUSED: dict[str, tuple[Url, dict[str, str]]] = {
+    "another authority": (
+        lambda it: it.url(TLS_URLS, ca="other-ca"),
+        dict.fromkeys(KINDS, "certificate verify failed"),
+    ),
+    "another host name": (
+        lambda it: it.url(TLS_URLS, host=it.server.address),
+        {"postgresql": "does not match host name", "mysql": "IP address mismatch"},
+    ),
+    "no client certificate": (
+        lambda it: it.url(NO_CERTIFICATE_URLS),
+        {"postgresql": "requires a valid client certificate", "mysql": "Access denied"},
+    ),
+    "no TLS": (
+        lambda it: it.url(PLAIN_URLS),
+        {"postgresql": "no encryption", "mysql": "Access denied"},
+    ),
+    "a file that is not there": (
+        lambda it: it.url(TLS_URLS, ca="missing"),
+        {"postgresql": "missing.crt", "mysql": "ssl_ca=/tls/missing.crt cannot be read"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_tls_refuses(case: str, secured: Secured, newest: str, run: Run) -> None:
+    url, words = REFUSED[case]
+    env = {CONNECTION: url(secured), **ONCE}
+    done = run(newest, "db-sync", env=env, options=secured.options)
+    assert words[secured.server.kind] in one_line(done)
+
+
+def test_a_key_that_others_may_read(secured: Secured, newest: str, run: Run) -> None:
+    env = {CONNECTION: secured.url(TLS_URLS, cert="open"), **ONCE}
+    done = run(newest, "db-sync", env=env, options=secured.options)
+    if secured.server.kind == "postgresql":
+        assert "has group or world access" in one_line(done)
+    else:
+        assert done.returncode == 0, done.stderr

@@ -1,0 +1,343 @@
+"""What `make devstack-env` makes of a devstack's files, real ones and bad ones."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.stack.devstack.conftest import (
+    ADDRESS,
+    SAMPLES,
+    DevstackEnv,
+    Files,
+    Outcome,
+    RunAll,
+    variables_in,
+)
+from tests.support.containers import new_name
+from tests.support.template import commit_all, git
+
+pytestmark = pytest.mark.xdist_group("devstack-env")
+
+DATABASE = "OS_PLACEMENT_DATABASE__CONNECTION"
+KEYSTONE = "OS_KEYSTONE_AUTHTOKEN__"
+SECRET = "kept-secret"
+LOCAL = f"[[local|localrc]]\nHOST_IP={ADDRESS}\n"
+NAMES = sorted(path.name for path in SAMPLES.iterdir() if path.is_dir())
+
+
+def placement(*lines: str, connection: str = "mysql+pymysql://root:x@10.0.0.2/placement") -> str:
+    """Return a placement.conf with these lines in [keystone_authtoken]."""
+    return "\n".join(
+        [
+            "[placement_database]",
+            f"connection = {connection}",
+            "[keystone_authtoken]",
+            "auth_url = http://10.0.0.2/identity",
+            *lines,
+            "",
+        ]
+    )
+
+
+def local(*lines: str) -> str:
+    """Return a local.conf with these lines."""
+    return "\n".join(["[[local|localrc]]", *lines, ""])
+
+
+WITH_PASSWORD = placement(f"password = {SECRET}")
+LOOPBACK = placement("password = x", connection="mysql+pymysql://root:x@127.0.0.1/placement")
+
+GOOD: dict[str, tuple[Files, dict[str, str | None]]] = {
+    "old names": (
+        Files(
+            placement(
+                "auth_plugin = v3password",
+                "user-name = nova",
+                "memcache_servers = 10.0.0.2:11211",
+                "auth_uri = http://10.0.0.2/old",
+                "password = x",
+            ),
+            LOCAL,
+        ),
+        {
+            "AUTH_TYPE": "v3password",
+            "USERNAME": "nova",
+            "MEMCACHED_SERVERS": "10.0.0.2:11211",
+            "WWW_AUTHENTICATE_URI": "http://10.0.0.2/old",
+            "USER_NAME": None,
+            "AUTH_URI": None,
+        },
+    ),
+    "a new name goes before the old": (
+        Files(
+            placement("memcached_servers = a:1", "memcache_servers = b:1", "password = x"), LOCAL
+        ),
+        {"MEMCACHED_SERVERS": "a:1"},
+    ),
+    "oslo.config's dollars": (Files(placement("password = a$$b"), LOCAL), {"PASSWORD": "a$$b"}),
+    "a word that a shell would take apart": (
+        Files(placement("password = a'b\"c #d=e"), LOCAL),
+        {"PASSWORD": "a'b\"c #d=e"},
+    ),
+    "password of local.conf": (
+        Files(placement(), local("SERVICE_PASSWORD='a$b#c d'  # it's ours", f"HOST_IP={ADDRESS}")),
+        {"PASSWORD": "a$$b#c d"},
+    ),
+    "an empty password is none": (
+        Files(placement("password ="), local("export ADMIN_PASSWORD=a#b")),
+        {"PASSWORD": "a#b"},
+    ),
+    "password by another name": (
+        Files(
+            placement(), local('ADMIN_PASSWORD="a b" # c', "SERVICE_PASSWORD=${ADMIN_PASSWORD}-d")
+        ),
+        {"PASSWORD": "a b-d"},
+    ),
+    "servers on loopback": (
+        Files(
+            placement(
+                "auth_url = http://localhost:5000/v3",
+                "www_authenticate_uri = http://[::1]/identity",
+                "memcached_servers = localhost:11211, 10.0.0.2:11211,127.0.0.1:11212",
+                "password = x",
+                connection="mysql://root:x@localhost:3307/placement",
+            ),
+            LOCAL,
+        ),
+        {
+            "AUTH_URL": f"http://{ADDRESS}:5000/v3",
+            "WWW_AUTHENTICATE_URI": f"http://{ADDRESS}/identity",
+            "MEMCACHED_SERVERS": f"{ADDRESS}:11211,10.0.0.2:11211,{ADDRESS}:11212",
+            DATABASE: f"mysql+pymysql://root:x@{ADDRESS}:3307/placement",
+        },
+    ),
+    "IPv6": (
+        Files(
+            placement(
+                "memcached_servers = localhost:11211",
+                "password = x",
+                connection="mysql+pymysql://root:x@[::1]/placement",
+            ),
+            local("HOST_IP=127.0.0.1", "SERVICE_HOST=[2001:db8::7]"),
+        ),
+        {
+            "MEMCACHED_SERVERS": "inet6:[2001:db8::7]:11211",
+            DATABASE: "mysql+pymysql://root:x@[2001:db8::7]/placement",
+        },
+    ),
+    "old driver, and a password with everything": (
+        Files(
+            placement(
+                "password = x", connection="mysql+mysqldb://root:p%40%2F$$s@10.0.0.2/placement"
+            ),
+            LOCAL,
+        ),
+        {DATABASE: "mysql+pymysql://root:p%40%2F%24s@10.0.0.2/placement"},
+    ),
+    "an address of another section": (
+        Files(
+            LOOPBACK,
+            local(
+                "enable_plugin ironic https://opendev.org/openstack/ironic",
+                "if true; then",
+                f"    HOST_IP={ADDRESS}",
+                "fi",
+                "[[post-config|$NOVA_CONF]]",
+                "[DEFAULT]",
+                "HOST_IP=10.0.0.9",
+            ),
+        ),
+        {DATABASE: f"mysql+pymysql://root:x@{ADDRESS}/placement"},
+    ),
+    "the address given goes before that of local.conf": (
+        Files(LOOPBACK, LOCAL, "10.0.0.7"),
+        {DATABASE: "mysql+pymysql://root:x@10.0.0.7/placement"},
+    ),
+}
+
+BAD: dict[str, tuple[Files, str]] = {
+    "empty placement.conf": (Files("", LOCAL), r"has no \[placement_database\]connection"),
+    "local.conf for placement.conf": (Files(LOCAL, LOCAL), r"has no \[placement_database\]connect"),
+    "script for placement.conf": (
+        Files("#!/bin/sh\nexit\n", LOCAL),
+        "is no placement.conf: line 2",
+    ),
+    "binary placement.conf": (Files(b"\xff\xfe\0", LOCAL), "placement.conf is not a text file"),
+    "binary local.conf": (Files(WITH_PASSWORD, b"\xff\xfe\0"), "local.conf is not a text file"),
+    "empty local.conf": (Files(WITH_PASSWORD, ""), r"has no \[\[local\|localrc\]\] section"),
+    "placement.conf for local.conf": (
+        Files(WITH_PASSWORD, WITH_PASSWORD),
+        r"has no \[\[local\|localrc\]\] section",
+    ),
+    "several lines": (
+        Files(placement(f"password = {SECRET}", f"  {SECRET}"), LOCAL),
+        f"the value of {KEYSTONE}PASSWORD has several lines",
+    ),
+    "no password": (Files(placement(), LOCAL), "SERVICE_PASSWORD or ADMIN_PASSWORD in local.conf"),
+    "password that only a shell knows": (
+        Files(
+            placement(), local("SERVICE_PASSWORD=`cat /secret`", "ADMIN_PASSWORD=$(cat /secret)")
+        ),
+        "SERVICE_PASSWORD or ADMIN_PASSWORD in local.conf",
+    ),
+    "no address": (Files(LOOPBACK, local("#HOST_IP=10.0.0.9")), "say make devstack-env HOST_IP="),
+    "loopback address": (Files(LOOPBACK, local("HOST_IP=127.0.0.1")), "devstack-env HOST_IP="),
+    "loopback address given": (Files(LOOPBACK, LOCAL, "localhost"), "devstack-env HOST_IP="),
+    "address that only a shell knows": (
+        Files(LOOPBACK, local("HOST_IP=$(hostname -I)")),
+        "devstack-env HOST_IP=",
+    ),
+    "address with more": (Files(LOOPBACK, LOCAL, "http://10.0.0.9"), "devstack-env HOST_IP="),
+    "sqlite": (
+        Files(placement("password = x", connection="sqlite:////opt/stack/data/p.db"), LOCAL),
+        "connection is no URL of MySQL or PostgreSQL",
+    ),
+    "no URL": (
+        Files(placement("password = x", connection=SECRET), LOCAL),
+        "connection is no URL of MySQL or PostgreSQL",
+    ),
+    "no port": (
+        Files(placement(f"password = {SECRET}", "auth_url = http://localhost:x/"), LOCAL),
+        f"{KEYSTONE}AUTH_URL: localhost:x is not HOST:PORT",
+    ),
+    "wrong value": (
+        Files(f"[DEFAULT]\ndebug = perhaps\n{WITH_PASSWORD}", LOCAL),
+        "OS_DEFAULT__DEBUG=perhaps is not a valid value",
+    ),
+    "unknown auth_type": (
+        Files(placement("auth_type = magic", f"password = {SECRET}"), LOCAL),
+        f"{KEYSTONE}AUTH_TYPE=magic is none of",
+    ),
+    "reference to nothing": (
+        Files(placement("password = a${b}"), LOCAL),
+        f'{KEYSTONE}PASSWORD holds a single "\\$"',
+    ),
+}
+
+
+def of_sample(name: str) -> Files:
+    """Return a sample's files."""
+    conf, its_local = (SAMPLES / name / file for file in ("placement.conf", "local.conf"))
+    return Files(conf.read_text(), its_local.read_text(), ADDRESS)
+
+
+@pytest.fixture(scope="module")
+def outcomes(run_all: RunAll) -> dict[str, Outcome]:
+    """Run all cases of this file."""
+    cases = {name: of_sample(name) for name in NAMES}
+    cases |= {name: files for name, (files, _) in [*GOOD.items(), *BAD.items()]}
+    return run_all(cases)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_real_files(outcomes: dict[str, Outcome], name: str) -> None:
+    """What devstack has written becomes what is beside it."""
+    assert outcomes[name].code == 0, outcomes[name].stderr
+    expected = (SAMPLES / name / "placement.env").read_text()
+    assert outcomes[name].variables == variables_in(expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_that_is_left_out_is_named(outcomes: dict[str, Outcome], name: str) -> None:
+    """No setting of placement.conf goes without a word."""
+    written = set(re.findall(r"^(\w+) = ", (SAMPLES / name / "placement.conf").read_text(), re.M))
+    told = outcomes[name].stdout + outcomes[name].stderr
+    told = told.lower().replace("www_authenticate_uri", "www_authenticate_uri auth_uri")
+    assert {option for option in written if not re.search(rf"\b(\w+__)?{option}\b", told)} == set()
+    assert ("plugin=dbcounter" in outcomes[name].stderr) == name.startswith(("2026-m", "2026-i"))
+    assert ("--volume /opt/stack/data" in outcomes[name].stderr) == name.endswith("tls")
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_what_files_may_hold(outcomes: dict[str, Outcome], name: str) -> None:
+    """Each of these has its own way of being written."""
+    assert outcomes[name].code == 0, outcomes[name].stderr
+    for short, value in GOOD[name][1].items():
+        variable = short if short.startswith("OS_") else KEYSTONE + short
+        assert outcomes[name].variables.get(variable) == value
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files(outcomes: dict[str, Outcome], name: str) -> None:
+    """One line says what to do instead, nothing is printed, and no password is shown."""
+    bad, message = outcomes[name], BAD[name][1]
+    assert (bad.code, bad.stdout) == (1, "")
+    last = bad.stderr.splitlines()[-1]
+    assert last.startswith("devstack-env: ")
+    assert re.search(message, last), bad.stderr
+    assert "Traceback" not in bad.stderr
+    assert SECRET not in bad.stderr
+
+
+def test_catalog_of_a_keystone_on_loopback_is_told(outcomes: dict[str, Outcome]) -> None:
+    """The container would follow it to itself."""
+    assert "Keystone's catalog says localhost:5000" in outcomes["servers on loopback"].stderr
+    assert "catalog" not in outcomes["IPv6"].stderr
+
+
+def sample_paths(name: str) -> dict[str, Path]:
+    """Return a sample's files as `make` is given them."""
+    return {
+        "PLACEMENT_CONF": SAMPLES / name / "placement.conf",
+        "LOCAL_CONF": SAMPLES / name / "local.conf",
+    }
+
+
+def test_file_is_private_and_kept(
+    engine: str, newest: str, repository: Path, devstack_env: DevstackEnv
+) -> None:
+    """Only its owner reads it, git does not see it, and a later failure leaves it as it was."""
+    env_file = repository / "devstack/placement.env"
+    done = devstack_env(repository, **sample_paths("2019-mysql"))
+    assert done.returncode == 0, done.stderr
+    assert env_file.stat().st_mode & 0o777 == 0o600
+    expected = (SAMPLES / "2019-mysql/placement.env").read_text()
+    assert variables_in(env_file.read_text()) == variables_in(expected)
+    check = [engine, "run", "--rm", f"--name={new_name()}", f"--env-file={env_file}", newest]
+    subprocess.run([*check, "check-config"], check=True, capture_output=True)
+
+    written = env_file.read_bytes()
+    done = devstack_env(repository, **sample_paths("2026-mysql"))
+    assert done.returncode != 0
+    assert "say make devstack-env HOST_IP=" in done.stderr
+    assert env_file.read_bytes() == written
+    commit_all(repository)
+    tracked = git(repository, "ls-files", "devstack").split()
+    assert tracked == [
+        f"devstack/{name}" for name in (".gitignore", "env.py", "placement-api.conf")
+    ]
+    assert sorted(path.name for path in env_file.parent.iterdir()) == [
+        ".gitignore", "env.py", "placement-api.conf", "placement.env"
+    ]  # fmt: skip
+
+
+def test_home_is_found(repository: Path, devstack_env: DevstackEnv, tmp_path: Path) -> None:
+    """By default local.conf is in ~/devstack, which not every shell would write out."""
+    (tmp_path / "devstack").mkdir()
+    (tmp_path / "devstack/local.conf").write_text(LOCAL)
+    env = {**os.environ, "HOME": str(tmp_path)}
+    done = devstack_env(repository, env, PLACEMENT_CONF=tmp_path / "nothing")
+    assert f"{tmp_path}/nothing is not there" in done.stderr
+    assert "local.conf" not in done.stderr
+
+
+def test_files_that_are_not_there(repository: Path, devstack_env: DevstackEnv) -> None:
+    """A missing file and a folder are named, and how to name another."""
+    for missing in ("/nowhere/local.conf", repository):
+        given = {**sample_paths("2019-mysql"), "LOCAL_CONF": missing}
+        done = devstack_env(repository, **given)
+        assert done.returncode != 0
+        assert f"{missing} is not there: say PLACEMENT_CONF=… LOCAL_CONF=…" in done.stderr
+
+
+def test_image_that_is_not_there(repository: Path, devstack_env: DevstackEnv) -> None:
+    """It is not looked for in a registry."""
+    given = {**sample_paths("2019-mysql"), "IMAGE": "localhost/placement-test-none:1"}
+    done = devstack_env(repository, **given)
+    assert done.returncode != 0
+    assert "There is no image localhost/placement-test-none:1 here: make build" in done.stderr

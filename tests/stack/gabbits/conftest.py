@@ -1,0 +1,79 @@
+"""A running Placement to point the rendered repository's gabbits at, and gabbi to do so."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.containers import serving
+from tests.support.template import Render
+
+Gabbi = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(scope="session")
+def placement_url(engine: str, newest: str) -> Iterator[str]:
+    """Run the newest release with SQLite and noauth2, and return its URL."""
+    with serving(engine, newest) as server:
+        yield str(server.client.base_url).rstrip("/")
+
+
+@pytest.fixture(scope="session")
+def routes(engine: str, newest: str) -> set[tuple[str, str]]:
+    """Ask the newest release for each method of each route it has."""
+    code = (
+        "from placement.handler import ROUTE_DECLARATIONS as routes\n"
+        "for path, methods in routes.items():\n"
+        "    for method in methods: print(method, path)\n"
+    )
+    python = ["--entrypoint=/opt/placement/bin/python3", newest, "-c", code]
+    lines = subprocess.check_output([engine, "run", "--rm", *python], text=True).splitlines()
+    return {(method, path) for method, path in (line.split(" ", 1) for line in lines)}
+
+
+@pytest.fixture(scope="session")
+def repository(render: Render) -> Path:
+    """Return the default variant's rendered repository."""
+    return render({})
+
+
+@pytest.fixture(scope="session")
+def gabbits(repository: Path) -> list[Path]:
+    """Return the gabbi files of the rendered repository."""
+    return sorted((repository / "gabbits").glob("*.yaml"))
+
+
+@pytest.fixture
+def gabbi() -> Iterator[Gabbi]:
+    """Start gabbi on these files; it is ended when the test is."""
+    started: list[subprocess.Popen[str]] = []
+
+    def gabbi(url: str, *files: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
+        command = [f"{Path(sys.executable).parent}/gabbi-run", "--insecure", url, "--"]
+        command += map(str, files)
+        started.append(
+            subprocess.Popen(
+                command,
+                env={"PATH": os.environ["PATH"], **env},
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        )
+        return started[-1]
+
+    yield gabbi
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def new_run() -> dict[str, str]:
+    """Return the environment of a run that meets no other."""
+    return {"RUN_ID": f"{secrets.randbelow(10**12):012}", "TOKEN": "admin"}

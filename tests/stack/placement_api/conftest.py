@@ -1,0 +1,128 @@
+"""A Placement of each release on each database, with the settings that the fixtures ask for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import sqlalchemy as sa
+from placement import policies
+
+from tests.support.containers import NEWEST, RELEASES, serving, succeed
+from tests.support.template import ROOT
+from tests.support.upstream_gabbits import FILES, Service
+
+BACKENDS = ("postgresql", "mariadb", "sqlite")
+# Which settings a fixture of Placement's asks for; all others run with the default ones.
+SETTINGS = {
+    "CORSFixture": "cors",
+    "OpenPolicyFixture": "open-policy",
+    "SecureRBACPolicyFixture": "secure-rbac",
+}
+
+
+class Deployment(NamedTuple):
+    """What a service is started with."""
+
+    release: str
+    backend: str
+    settings: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables that do what the fixture does in its own process."""
+        secure = str(self.settings == "secure-rbac")
+        variables = {"OS_OSLO_POLICY__ENFORCE_NEW_DEFAULTS": secure}
+        if self.release < "2026.2":  # since when there is no such option
+            variables["OS_OSLO_POLICY__ENFORCE_SCOPE"] = secure
+        if self.settings == "open-policy":
+            variables["OS_OSLO_POLICY__POLICY_FILE"] = "/policy.yaml"
+        if self.settings == "cors":
+            variables["OS_CORS__ALLOWED_ORIGIN"] = "http://valid.example.com"
+            variables["OS_CORS__ALLOW_HEADERS"] = "openstack-api-version"
+        return variables
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each file on each database, of the newest release or, with --all, of every release."""
+    if "name" not in metafunc.fixturenames:
+        return
+    every = metafunc.config.getoption("--all")
+    cases = [
+        pytest.param(deployment, path.name, id=f"{'-'.join(deployment)}-{path.stem}", marks=group)
+        for release in (RELEASES if every else [NEWEST])
+        for backend in BACKENDS
+        for path in FILES
+        for deployment in [Deployment(release, backend, settings_of(path))]
+        for group in [pytest.mark.xdist_group("-".join(deployment))]
+    ]
+    metafunc.parametrize(("service", "name"), cases, indirect=["service"], scope="module")
+
+
+def settings_of(path: Path) -> str:
+    """Return the settings that a file's fixture asks for."""
+    text = path.read_text(encoding="utf-8")
+    return next((name for fixture, name in SETTINGS.items() if fixture in text), "default")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Unpack the wheel that a release is locked to, and return its folder."""
+    unpacked: dict[str, Path] = {}
+
+    def wheel(release: str) -> Path:
+        if release not in unpacked:
+            unpacked[release] = folder = tmp_path_factory.mktemp(f"wheel-{release}")
+            locked = (ROOT / f"releases/{release}.txt").read_text(encoding="utf-8")
+            pinned = re.search(r"^openstack-placement==(.*\\\n)*.*\n", locked, re.MULTILINE)
+            assert pinned
+            (folder / "requirements.txt").write_text(pinned[0], encoding="utf-8")
+            options = ("--quiet", "--no-deps", "--require-hashes", "--target", folder)
+            succeed("uv", "pip", "install", *options, "-r", folder / "requirements.txt")
+        return unpacked[release]
+
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def service(
+    request: pytest.FixtureRequest,
+    engine: str,
+    image: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Service]:
+    """Start a deployment on a database of its own."""
+    deployment: Deployment = request.param
+    folder = tmp_path_factory.mktemp("-".join(deployment))
+    env = deployment.environment
+    options = [f"--volume={open_policy(folder / 'policy.yaml')}:/policy.yaml:ro"]
+    if deployment.backend == "sqlite":
+        database = f"sqlite:///{shared_file(folder / 'data')}"
+        options.append(f"--volume={folder / 'data'}:/var/lib/placement")
+        env["OS_PLACEMENT_DATABASE__SQLITE_SYNCHRONOUS"] = "False"
+    else:
+        database = request.getfixturevalue(deployment.backend).new_database()
+        env["OS_PLACEMENT_DATABASE__CONNECTION"] = database
+    with serving(engine, image(deployment.release), env, tuple(options)) as server:
+        yield Service(server.client.base_url, sa.make_url(database))
+
+
+def open_policy(path: Path) -> Path:
+    """Write a policy that lets everyone do everything."""
+    rules = {rule.name: "@" for rule in policies.list_rules() if rule.name != "admin_api"}
+    path.write_text(json.dumps(rules), encoding="utf-8")
+    return path
+
+
+def shared_file(folder: Path) -> Path:
+    """Make an empty database that both this user and the container's may write."""
+    folder.mkdir()
+    folder.chmod(0o777)
+    database = folder / "cats.db"
+    database.touch()
+    database.chmod(0o666)
+    return database

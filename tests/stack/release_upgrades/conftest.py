@@ -1,0 +1,94 @@
+"""A rendered repository as an operator has it, and what he does with it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from copier import run_copy
+
+from tests.support.containers import new_name, succeed
+from tests.support.servers import DevImage
+from tests.support.stack import Stack
+from tests.support.template import change_answers, commit_all, load
+
+Image = Callable[[str], str]
+SERVERS = {"postgresql": "postgresql", "mysql": "mariadb"}
+
+
+@dataclass(frozen=True)
+class Repository(Stack):
+    """A rendered repository under git."""
+
+    def make_built(self, target: str) -> str:
+        """Run one of its commands that would build first, with the image that is built already."""
+        return self.make("--old-file=build", target)
+
+    def refuse(self, target: str) -> str:
+        """Run one of its commands so, which has to fail, and return what it says."""
+        done = self.try_make("--old-file=build", target)
+        assert done.returncode != 0, done.stdout[-4000:]
+        return done.stdout + done.stderr
+
+    def answer(self, answer: str) -> None:
+        """Change an answer, and commit."""
+        change_answers(self.repository, answer)
+
+    @property
+    def project(self) -> str:
+        """The name that all its containers begin with."""
+        return str(load(self.repository / "compose.yaml")["name"])
+
+    @property
+    def serving_image(self) -> str:
+        """The image of the container that serves."""
+        form = ["--format", "{{.Ports}} {{.Image}}"]
+        running = subprocess.check_output([self.engine, "ps", *form], text=True).splitlines()
+        [found] = [line for line in running if f":{self.port}->" in line]
+        return found.rpartition(" ")[2]
+
+
+@pytest.fixture
+def built(engine: str, image: Image, dev_image: DevImage) -> Callable[[str, str], str]:
+    """Give the images of a release and a database the names that `make build` would."""
+
+    def built(release: str, database: str) -> str:
+        name = image(release)
+        if server := SERVERS.get(database):
+            succeed(engine, "tag", dev_image(server), f"{name}-{server}")
+        return name
+
+    return built
+
+
+@pytest.fixture
+def repository(
+    copier_template: Path,
+    engine: str,
+    tmp_path: Path,
+    built: Callable[[str, str], str],
+    names_are_served: None,
+) -> Iterator[Callable[[str, str], Repository]]:
+    """Render a repository; all that it starts is gone after the test."""
+    with ExitStack() as made:
+
+        def repository(release: str, database: str) -> Repository:
+            answers = {"project_name": new_name(), "release": release, "database": database}
+            repo = Repository(tmp_path / "repo", engine, built(release, database))
+            run_copy(
+                str(copier_template),
+                repo.repository,
+                data=answers,
+                defaults=True,
+                unsafe=True,
+                quiet=True,
+            )
+            commit_all(repo.repository)
+            made.callback(repo.make, "clean", answer="y\n")
+            return repo
+
+        yield repository

@@ -1,0 +1,122 @@
+"""`make import-sqlite` after `copier update --data database=…`, as an operator does it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+from dotenv import dotenv_values
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from tests.stack.release_upgrades.conftest import SERVERS, Repository
+from tests.support.containers import NEWEST, logs
+from tests.support.contents import contents, fill
+from tests.support.servers import address
+
+DRIVERS = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
+# What is copied last.
+LAST = "resource_provider_traits"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Take MariaDB, too, where `--all` is given: test_import_sqlite.py always has both."""
+    if "database" in metafunc.fixturenames:
+        both = metafunc.config.getoption("all")
+        metafunc.parametrize("database", ["postgresql", "mysql"] if both else ["postgresql"])
+
+
+def test_all_is_there_after_an_interrupted_import_and_another(
+    repository: Callable[[str, str], Repository], built: Callable[[str, str], str], database: str
+) -> None:
+    """Two thousand rows, into a server that Placement has begun to serve from."""
+    repo = repository(NEWEST, "sqlite")
+    repo.make("up")
+    with repo.client("admin") as client:
+        fill(client, hosts=60)
+        before = contents(client)
+        repo.answer(f"database={database}")
+        built(NEWEST, database)
+        repo.make("up")
+        empty = contents(client)
+        assert empty["providers"] == []
+
+        with held_up(repo, database), ThreadPoolExecutor() as pool:
+            importing = pool.submit(repo.refuse, "import-sqlite")
+            name = importing_container(repo)
+            wait_until_held_up(repo, name)
+            subprocess.run([repo.engine, "kill", name], check=True, capture_output=True)
+            importing.result()
+        assert contents(client) == empty
+
+        said = repo.make("import-sqlite")
+        assert "\nresource_providers: 180 rows\n" in said
+        assert contents(client) == before
+
+        assert "holds data already" in repo.refuse("import-sqlite")
+        assert contents(client) == before
+
+
+@pytest.mark.only_all
+def test_sqlite_serves_on_where_the_import_is_refused(
+    repository: Callable[[str, str], Repository], built: Callable[[str, str], str], database: str
+) -> None:
+    """And the server need not have been used before."""
+    repo = repository("2026.1", "sqlite")
+    repo.make("up")
+    with repo.client("admin") as client:
+        fill(client)
+        before = contents(client)
+        repo.answer(f"database={database}")
+        newer = Repository(repo.repository, repo.engine, built(NEWEST, database), repo.port)
+        assert "is not of release 2026.2" in newer.refuse("import-sqlite")
+        assert contents(client) == before
+        assert repo.serving_image == repo.image
+        built("2026.1", database)
+        repo.make("import-sqlite")
+        assert contents(client) == before
+
+
+@contextmanager
+def held_up(repo: Repository, database: str) -> Iterator[None]:
+    """Let nobody write into the table that is copied last."""
+    server = SERVERS[database]
+    form = ["--format", "{{.Names}}", "--filter", f"name={repo.project}.{server}"]
+    name = subprocess.check_output([repo.engine, "ps", *form], text=True).strip()
+    password = dotenv_values(repo.repository / ".env")["DATABASE_PASSWORD"]
+    host = address(repo.engine, name)
+    url = sa.URL.create(DRIVERS[database], "placement", password, host, None, "placement")
+    lock = {
+        "postgresql": f"LOCK TABLE {LAST} IN SHARE MODE",
+        "mysql": f"LOCK TABLES {LAST} READ",
+    }
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        connection.execute(sa.text(lock[database]))
+        yield
+
+
+until_seen = retry(
+    stop=stop_after_delay(60),
+    wait=wait_fixed(0.2),
+    retry=retry_if_exception_type(AssertionError),
+    reraise=True,
+)
+
+
+@until_seen
+def importing_container(repo: Repository) -> str:
+    """Return the container that imports."""
+    form = ["--no-trunc", "--format", "{{.Names}} {{.Command}}"]
+    running = subprocess.check_output([repo.engine, "ps", *form], text=True).splitlines()
+    found = [line for line in running if line.startswith(repo.project) and "import-sqlite" in line]
+    assert found
+    return found[0].split()[0]
+
+
+@until_seen
+def wait_until_held_up(repo: Repository, name: str) -> None:
+    """Wait until all tables but the last are written."""
+    assert "\nconsumers: " in logs(repo.engine, name)

@@ -1,0 +1,350 @@
+"""The command import-sqlite: all rows or none, on both kinds of server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from placement.db.sqlalchemy import migration, models
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from tests.support.containers import Run, flags, logs, new_name, readable, remove, serving
+from tests.support.servers import DatabaseServer
+
+CONNECTION = "OS_PLACEMENT_DATABASE__CONNECTION"
+SQLITE = "/var/lib/placement/cats.db"
+NOWHERE = {CONNECTION: "postgresql+psycopg2://placement:secret@nowhere.invalid/placement"}
+TABLES = models.BASE.metadata.sorted_tables
+REVISIONS = ScriptDirectory.from_config(migration._alembic_config())
+# More than go into one statement.
+PROVIDERS = 1100
+THEN = datetime(2026, 11, 21, 23, 59, 59, 900000)
+
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Write a SQLite file with what is hard to copy; only this test may write to it."""
+    path = tmp_path / "data" / "cats.db"
+    path.parent.mkdir()
+    with sa.create_engine(f"sqlite:///{path}").begin() as connection:
+        models.BASE.metadata.create_all(connection)
+        MigrationContext.configure(connection).stamp(REVISIONS, "head")
+        for name, hard in hard_rows().items():
+            connection.execute(models.BASE.metadata.tables[name].insert(), hard)
+    readable(path.parent)
+    return path
+
+
+def hard_rows() -> dict[str, list[dict[str, Any]]]:
+    """Return rows of all tables: NULLs, gaps, a zero, parents after children, long fractions."""
+    times = {"created_at": THEN, "updated_at": None}
+    providers = [
+        {
+            "id": number,
+            "uuid": str(UUID(int=number)),
+            "name": f"Zürich-東京-{number}" if number % 10 else None,
+            "generation": number % 3 or None,
+            # The tree's root is its last row.
+            "root_provider_id": PROVIDERS if number > 1 else None,
+            "parent_provider_id": number + 1 if 1 < number < PROVIDERS else None,
+            **times,
+        }
+        for number in range(1, PROVIDERS + 1)
+    ]
+    ratios = [1.0, 1.1, 1 / 3, 1.23456789, 123456.789, 3.4e38]
+    inventories = [
+        {
+            "id": number * 7,
+            "resource_provider_id": number,
+            "resource_class_id": 0,
+            **dict.fromkeys(("reserved", "min_unit", "max_unit", "step_size"), 1),
+            "total": 2**31 - 1,
+            "allocation_ratio": ratio,
+            "created_at": THEN + timedelta(microseconds=number),
+            "updated_at": THEN,
+        }
+        for number, ratio in enumerate(ratios, 1)
+    ]
+    usage = {"resource_provider_id": 1, "resource_class_id": 10007, "used": 1}
+    consumer = {"user_id": 1, "project_id": 9, "generation": 0, **times}
+    return {
+        "resource_classes": [
+            {"id": 0, "name": "VCPU", **times},
+            {"id": 10007, "name": "CUSTOM_A", **times},
+        ],
+        "traits": [
+            {"id": 3, "name": "HW_NUMA_ROOT", **times},
+            {"id": 900, "name": "CUSTOM_B", **times},
+        ],
+        "resource_providers": providers,
+        "inventories": inventories,
+        "allocations": [{"id": 5, "consumer_id": "c" * 36, **usage, **times}],
+        "placement_aggregates": [
+            {"id": 40, "uuid": "a" * 36, **times},
+            {"id": 41, "uuid": None, **times},
+        ],
+        "resource_provider_aggregates": [{"resource_provider_id": 2, "aggregate_id": 40, **times}],
+        "resource_provider_traits": [{"resource_provider_id": 2, "trait_id": 900, **times}],
+        "projects": [{"id": 9, "external_id": "Ωmega", **times}],
+        "users": [{"id": 1, "external_id": "Zoë", **times}],
+        "consumer_types": [{"id": 2, "name": "INSTANCE", **times}],
+        "consumers": [
+            {"id": 1, "uuid": "c" * 36, "consumer_type_id": 2, **consumer},
+            {"id": 3, "uuid": "d" * 36, "consumer_type_id": None, **consumer},
+        ],
+    }
+
+
+def rows(url: str) -> Rows:
+    """Read all tables."""
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        return {
+            table.name: [
+                tuple(row)
+                for row in connection.execute(sa.select(table).order_by(*table.primary_key))
+            ]
+            for table in TABLES
+        }
+
+
+def on_mysql(value: Any) -> Any:
+    """Return what MySQL and MariaDB keep of a value, seen from a client."""
+    if isinstance(value, float):
+        return pytest.approx(value, rel=5e-6)
+    return value.replace(microsecond=0) if isinstance(value, datetime) else value
+
+
+def mounted(source: Path) -> tuple[str, ...]:
+    """Return the option that lets a container read the file, and not write it."""
+    return (f"--volume={source.parent}:/var/lib/placement:ro",)
+
+
+def test_every_row_arrives_and_counting_goes_on_behind_them(
+    server: DatabaseServer, source: Path, newest: str, engine: str, run: Run
+) -> None:
+    """On a database that Placement has served from already, so that standard rows are in it."""
+    env = {CONNECTION: server.new_database()}
+    before = source.read_bytes()
+    with serving(engine, newest, env):
+        pass
+    assert len(rows(env[CONNECTION])["traits"]) > 100
+    done = run(newest, "import-sqlite", env=env, options=mounted(source))
+    assert done.returncode == 0, done.stdout + done.stderr
+    wanted, found = rows(f"sqlite:///{source}"), rows(env[CONNECTION])
+    if server.kind == "mysql":
+        wanted = {
+            name: [tuple(map(on_mysql, row)) for row in table] for name, table in wanted.items()
+        }
+        assert "MySQL keeps whole seconds" in done.stdout
+    assert found == wanted
+    for name, table in wanted.items():
+        assert f"\n{name}: {len(table)} rows\n" in f"\n{done.stdout}"
+    assert source.read_bytes() == before
+
+    again = run(newest, "import-sqlite", env=env, options=mounted(source))
+    assert (again.returncode, again.stderr.count("\n")) == (1, 1)
+    assert "holds data already" in again.stderr
+    assert rows(env[CONNECTION]) == found
+
+    with serving(engine, newest, env) as placement:
+        new = {"openstack-api-version": "placement 1.39"}
+        for path in ("/resource_classes/CUSTOM_NEW", "/traits/CUSTOM_NEW"):
+            assert placement.client.put(path, headers=new).status_code == 201
+        added = placement.client.post("/resource_providers", json={"name": "new"}, headers=new)
+        assert added.status_code == 200, added.text
+        claim = {
+            "allocations": {str(UUID(int=2)): {"resources": {"VCPU": 1}}},
+            **dict.fromkeys(("project_id", "user_id", "consumer_type"), "NEW"),
+            "consumer_generation": None,
+        }
+        path = "/allocations/" + "e" * 8 + "-0000-4000-8000-" + "e" * 12
+        claimed = placement.client.put(path, json=claim, headers=new)
+        assert claimed.status_code == 204, claimed.text
+    ids = highest(env[CONNECTION])
+    for name in ("resource_providers", "traits", "allocations", "consumers", "projects"):
+        assert ids[name] > max(row["id"] for row in hard_rows()[name]), name
+    assert ids["resource_classes"] == 10008
+
+
+def highest(url: str) -> dict[str, int]:
+    """Return the highest id of each table that has them."""
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        return {
+            table.name: connection.execute(sa.select(sa.func.max(table.c.id))).scalar_one()
+            for table in TABLES
+            if "id" in table.c
+        }
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (None, "cats.db is not there: mount the volume that holds SQLite's file"),
+        ("DROP TABLE alembic_version", "cats.db has no schema of placement: nothing to copy"),
+        ("UPDATE alembic_version SET version_num = 'b5c396305c25'", "is not of release 2026.2, as"),
+        ("PRAGMA user_version = 15", "bring it there first, by the command db-sync with"),
+        ("PRAGMA user_version = 17", "cats.db is not of release 2026.2, as this placement is"),
+    ],
+)
+def test_a_source_that_does_not_fit_is_refused(
+    source: Path, newest: str, run: Run, edit: str | None, message: str
+) -> None:
+    """Before the server is asked: here there is none."""
+    if edit is None:
+        source.unlink()
+    else:
+        with sa.create_engine(f"sqlite:///{source}").begin() as connection:
+            connection.execute(sa.text(edit))
+    refuse(run, newest, NOWHERE, source, message)
+
+
+def refuse(run: Run, image: str, env: dict[str, str], source: Path, message: str) -> None:
+    """Import, and be refused in one line; the file stays as it is."""
+    before = {path: path.read_bytes() for path in source.parent.iterdir()}
+    done = run(image, "import-sqlite", env=env, options=mounted(source))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stdout + done.stderr
+    assert message in done.stderr
+    assert {path: path.read_bytes() for path in source.parent.iterdir()} == before
+
+
+def test_what_is_no_database_is_refused(source: Path, newest: str, run: Run) -> None:
+    source.write_text("Once there was a database here.\n" * 100)
+    refuse(run, newest, NOWHERE, source, "cats.db cannot be read: file is not a database")
+
+
+def test_sqlite_is_no_target(source: Path, newest: str, run: Run) -> None:
+    refuse(run, newest, {CONNECTION: "sqlite:////tmp/x.db"}, source, "names SQLite itself: set it")
+
+
+def test_one_path_may_be_given(source: Path, newest: str, run: Run) -> None:
+    done = run(newest, "import-sqlite", "/other.db", env=NOWHERE, options=mounted(source))
+    assert "/other.db is not there" in done.stderr
+    done = run(newest, "import-sqlite", "/a.db", "/b.db", env=NOWHERE)
+    assert "takes one argument at most" in done.stderr
+
+
+# Ends in the middle of a transaction that has begun to write the file.
+HALF_WRITTEN = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("PRAGMA cache_size = 2")
+connection.execute("UPDATE resource_providers SET generation = 77")
+os._exit(1)
+"""
+
+
+def test_a_file_left_half_written_is_not_read(
+    postgresql: DatabaseServer, source: Path, newest: str, run: Run
+) -> None:
+    """What the message says to run mends it."""
+    subprocess.run([sys.executable, "-c", HALF_WRITTEN, source], check=False)
+    assert Path(f"{source}-journal").stat().st_size
+    readable(source.parent)
+    env = {CONNECTION: postgresql.new_database()}
+    refuse(run, newest, env, source, "cats.db cannot be read: attempt to write a readonly database")
+    for path in (source.parent, *source.parent.iterdir()):
+        path.chmod(0o777)
+    volume = (f"--volume={source.parent}:/var/lib/placement",)
+    assert (
+        run(newest, "db-sync", env={CONNECTION: f"sqlite:///{SQLITE}"}, options=volume).returncode
+        == 0
+    )
+    done = run(newest, "import-sqlite", env=env, options=mounted(source))
+    assert done.returncode == 0, done.stderr
+    with postgresql.connect(env[CONNECTION]).connect() as database:
+        generations = sa.select(sa.func.max(models.ResourceProvider.generation))
+        assert database.execute(generations).scalar() == 2
+
+
+def test_a_name_that_the_server_does_not_take_stops_it_all(
+    mariadb: DatabaseServer, source: Path, newest: str, run: Run
+) -> None:
+    """utf8mb3, the character set that Placement asks for, ends before these."""
+    rename(source, "cat-🐱")
+    env = {CONNECTION: mariadb.new_database()}
+    refuse(run, newest, env, source, "resource_providers of /var/lib/placement/cats.db cannot be")
+    assert not any(rows(env[CONNECTION]).values())
+    rename(source, "cat")
+    done = run(newest, "import-sqlite", env=env, options=mounted(source))
+    assert done.returncode == 0, done.stderr
+
+
+def rename(source: Path, name: str) -> None:
+    """Rename a provider of the file."""
+    with sa.create_engine(f"sqlite:///{source}").begin() as connection:
+        provider = sa.update(models.ResourceProvider).where(models.ResourceProvider.id == 8)
+        connection.execute(provider.values(name=name))
+
+
+@pytest.mark.parametrize(
+    "deed",
+    ["NEW.used := 7; RETURN NEW", "RETURN NULL"],
+)
+def test_what_is_not_the_same_there_is_not_kept(
+    postgresql: DatabaseServer, source: Path, newest: str, run: Run, deed: str
+) -> None:
+    """A server that changes a row by itself, and one that drops one."""
+    env = {CONNECTION: postgresql.new_database()}
+    assert run(newest, "db-sync", env=env).returncode == 0
+    with postgresql.connect(env[CONNECTION]).begin() as database:
+        for statement in (
+            f"CREATE FUNCTION deed() RETURNS trigger AS $$ BEGIN {deed}; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER deed BEFORE INSERT ON allocations FOR EACH ROW EXECUTE FUNCTION deed()",
+        ):
+            database.execute(sa.text(statement))
+    refuse(run, newest, env, source, "is not the same in the database, so nothing has been copied")
+    assert not any(rows(env[CONNECTION]).values())
+
+
+@pytest.mark.parametrize("signal", ["TERM", "KILL"])
+def test_an_end_in_the_middle_leaves_both_as_they_were(
+    server: DatabaseServer, source: Path, newest: str, engine: str, run: Run, signal: str
+) -> None:
+    """It is held up where the last table would be written, and ended there."""
+    env, name = {CONNECTION: server.new_database()}, new_name()
+    assert run(newest, "db-sync", env=env).returncode == 0
+    before = source.read_bytes()
+    with server.connect(env[CONNECTION]).connect() as holding:
+        hold(holding)
+        command = [engine, "run", "--detach", "--name", name, *flags(env), *mounted(source)]
+        try:
+            subprocess.run([*command, newest, "import-sqlite"], capture_output=True, check=True)
+            wait_until_held_up(engine, name)
+            subprocess.run([engine, "kill", "--signal", signal, name], check=True)
+            code = subprocess.check_output([engine, "wait", name], text=True)
+            assert int(code) == {"TERM": 143, "KILL": 137}[signal]
+        finally:
+            remove(engine, name)
+    assert source.read_bytes() == before
+    assert not any(rows(env[CONNECTION]).values())
+    done = run(newest, "import-sqlite", env=env, options=mounted(source))
+    assert done.returncode == 0, done.stderr
+
+
+def hold(connection: sa.Connection) -> None:
+    """Let nobody else write into the table that is copied last."""
+    lock = {"postgresql": f"LOCK TABLE {TABLES[-1].name} IN SHARE MODE"}
+    connection.execute(
+        sa.text(lock.get(connection.dialect.name, f"LOCK TABLES {TABLES[-1].name} READ"))
+    )
+
+
+@retry(
+    stop=stop_after_delay(30),
+    wait=wait_fixed(0.1),
+    retry=retry_if_exception_type(AssertionError),
+    reraise=True,
+)
+def wait_until_held_up(engine: str, name: str) -> None:
+    """Wait until all tables but the last are written."""
+    assert f"{TABLES[-2].name}: " in logs(engine, name)

@@ -1,0 +1,68 @@
+"""PostgreSQL, MariaDB, memcached and Keystone in the cluster, from the rendered dev/Dockerfile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.servers import PASSWORD
+
+
+@dataclass(frozen=True)
+class InCluster:
+    """A server: what its Service listens on, what it is told, and how it tells that it is ready."""
+
+    port: int
+    env: tuple[tuple[str, str], ...] = ()
+    arguments: tuple[str, ...] = ()
+
+    def manifests(self, name: str, image: str) -> dict[str, Any]:
+        """Return its Deployment and its Service, fit for Pod Security "restricted"."""
+        labels = {"server": name}
+        container = {
+            "name": name,
+            "image": image,
+            "imagePullPolicy": "Never",
+            "args": list(self.arguments),
+            "env": [{"name": key, "value": value} for key, value in self.env],
+            "readinessProbe": {"tcpSocket": {"port": self.port}, "periodSeconds": 1},
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+            },
+        }
+        pod = {
+            "containers": [container],
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "terminationGracePeriodSeconds": 1,
+        }
+        deployment = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        }
+        service = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"selector": labels, "ports": [{"name": "http", "port": self.port}]},
+        }
+        return {"apiVersion": "v1", "kind": "List", "items": [deployment, service]}
+
+
+SERVERS = {
+    "postgresql": InCluster(5432, (("DATABASE_PASSWORD", PASSWORD),), ("-c", "fsync=off")),
+    "mariadb": InCluster(3306, (("DATABASE_PASSWORD", PASSWORD),)),
+    "memcached": InCluster(11211),
+    "keystone": InCluster(
+        5000, (("KEYSTONE_ADMIN_PASSWORD", PASSWORD), ("KEYSTONE_REGION", "RegionOne"))
+    ),
+}
+URLS = {
+    "postgresql": f"postgresql+psycopg2://placement:{PASSWORD}@postgresql/placement",
+    "mysql": f"mysql+pymysql://placement:{PASSWORD}@mariadb/placement",
+}

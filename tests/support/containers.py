@@ -1,0 +1,194 @@
+"""The image of each release, built once by the rendered repository's own `make build`, and run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from tests.support.template import ROOT, Render
+
+RELEASES = sorted(path.stem for path in (ROOT / "releases").glob("*.yml"))
+NEWEST = RELEASES[-1]
+PORT = 8778
+
+Environment = Mapping[str, str]
+Output = subprocess.CompletedProcess[str]
+Run = Callable[..., Output]
+Once = Callable[[str, Callable[[], object]], None]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A container that serves."""
+
+    name: str
+    client: httpx.Client
+
+    @contextmanager
+    def begun(self, request: str, *headers: str, size: int) -> Iterator[socket.socket]:
+        """Send the head of a request, and leave its body of so many bytes to the block."""
+        url = self.client.base_url
+        lines = [f"{request} HTTP/1.1", f"host: {url.host}", f"content-length: {size}", *headers]
+        with socket.create_connection((url.host, url.port or 80), timeout=20) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            yield connection
+
+
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """Return the container engine to test with: ENGINE, or what a rendered repository takes."""
+    named = os.environ.get("ENGINE")
+    return named or subprocess.check_output([ROOT / "template/dev/engine"], text=True).strip()
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Do something once for all workers."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def once(name: str, do: Callable[[], object]) -> None:
+        done = shared / f"once-{name}"
+        with (shared / f"once-{name}-lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                do()
+                done.touch()
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def image(engine: str, render: Render, once: Once) -> Callable[[str], str]:
+    """Build the image of a release and return its name."""
+
+    def build(release: str) -> str:
+        if release != NEWEST:
+            build(NEWEST)  # which makes the base image and the first layers of all
+        name = f"localhost/placement-test:{release}"
+        repository = render({"release": release})
+        make = ("make", "-C", repository, "build", f"ENGINE={engine}", f"IMAGE={name}")
+        once(f"image-{release}", lambda: succeed(*make))
+        return name
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def newest(image: Callable[[str], str]) -> str:
+    """Return the image of the newest release."""
+    return image(NEWEST)
+
+
+@pytest.fixture
+def run(engine: str) -> Iterator[Run]:
+    """Run a command of the image to its end."""
+    with ExitStack() as started:
+
+        def run(
+            image: str,
+            *arguments: str,
+            env: Environment | None = None,
+            options: tuple[str, ...] = (),
+        ) -> Output:
+            name = new_name()
+            started.callback(remove, engine, name)
+            command = [engine, "run", "--name", name, *flags(env), *options, image, *arguments]
+            return subprocess.run(command, text=True, capture_output=True, timeout=120, check=False)
+
+        yield run
+
+
+@pytest.fixture
+def volume(engine: str) -> Iterator[str]:
+    """Return the name of a volume, which is gone after the test."""
+    name = new_name()
+    subprocess.run([engine, "volume", "create", name], capture_output=True, check=True)
+    yield name
+    subprocess.run([engine, "volume", "rm", "--force", name], capture_output=True, check=False)
+
+
+def new_name() -> str:
+    """Return a name that no container and no volume has."""
+    return f"placement-test-{uuid.uuid4().hex[:12]}"
+
+
+@contextmanager
+def serving(
+    engine: str,
+    image: str,
+    env: Environment | None = None,
+    options: tuple[str, ...] = (),
+    port: int = PORT,
+) -> Iterator[Server]:
+    """Start a container, wait until it answers, and remove it in the end."""
+    name = new_name()
+    settings = {"OS_API__AUTH_STRATEGY": "noauth2", "DB_SYNC": "True", "PORT": str(port)}
+    command = [engine, "run", "--detach", "--name", name, f"--publish=127.0.0.1::{port}"]
+    command += [*flags({**settings, **(env or {})}), *options, image]
+    try:
+        subprocess.run(command, capture_output=True, check=True)
+        address = subprocess.check_output([engine, "port", name, str(port)], text=True).strip()
+        headers = {"x-auth-token": "admin"}
+        with httpx.Client(base_url=f"http://{address}", headers=headers) as client:
+            answers(engine, name, client)
+            yield Server(name, client)
+    finally:
+        remove(engine, name)
+
+
+def remove(engine: str, name: str) -> None:
+    """Remove a container and what was only its own, wherever it got to."""
+    command = [engine, "rm", "--force", "--volumes", name]
+    subprocess.run(command, capture_output=True, check=False)
+
+
+def flags(env: Environment | None) -> list[str]:
+    """Return the engine's flags for these variables."""
+    return [f"--env={name}={value}" for name, value in (env or {}).items()]
+
+
+def answers(engine: str, name: str, client: httpx.Client) -> None:
+    """Wait until the container answers, or fail with its log."""
+    waiting = Retrying(
+        stop=stop_after_delay(30),
+        wait=wait_fixed(0.1),
+        retry=retry_if_exception_type(httpx.TransportError),
+        reraise=True,
+    )
+    with suppress(httpx.TransportError):
+        assert waiting(client.get, "/").status_code == 200
+        return
+    pytest.fail(f"no answer:\n{logs(engine, name)}")
+
+
+def logs(engine: str, name: str) -> str:
+    """Return what the container has said."""
+    done = subprocess.run([engine, "logs", name], text=True, capture_output=True, check=True)
+    return done.stdout + done.stderr
+
+
+def succeed(*command: object) -> None:
+    """Run a command, and fail with its last words if it does."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def readable(folder: Path) -> Path:
+    """Let the container's user read what is in a folder of the test."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder

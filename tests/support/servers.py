@@ -1,0 +1,167 @@
+"""Real database servers and a real Keystone, from the rendered repository's own dev/Dockerfile."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+import sqlalchemy as sa
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from tests.support.containers import Once, logs, new_name, remove, succeed
+from tests.support.template import Answers, Render
+
+BASE_IMAGE = "docker.io/library/debian:trixie-slim"
+PASSWORD = "only-for-tests"
+# Of no value after the tests: a server that need not wait for the disk starts and writes sooner.
+SPEED = {"postgresql": ("-c", "fsync=off"), "mysql": ("--innodb-flush-log-at-trx-commit=0",)}
+TARGETS: dict[str, Answers] = {
+    "postgresql": {"database": "postgresql"},
+    "mariadb": {"database": "mysql"},
+    "memcached": {"auth_strategy": "keystone", "keystone_memcached_servers": "memcached:11211"},
+    "keystone": {"auth_strategy": "keystone"},
+}
+
+DevImage = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class DatabaseServer:
+    """A server in a container, where an administrator makes databases for Placement."""
+
+    kind: str
+    engine: str
+    name: str
+
+    @property
+    def address(self) -> str:
+        """Where other containers and this machine reach it; another one after a restart."""
+        return address(self.engine, self.name)
+
+    @property
+    def driver(self) -> str:
+        """What a URL begins with."""
+        return {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}[self.kind]
+
+    def url(self, database: str, user: str = "placement", password: str = PASSWORD) -> str:
+        """Return the URL of a database, for containers and this machine alike."""
+        made = sa.URL.create(self.driver, user, password, self.address, None, database)
+        return made.render_as_string(hide_password=False)
+
+    def new_database(self) -> str:
+        """Make an empty database that belongs to placement, and return its URL."""
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        if self.kind == "postgresql":
+            self.administer(f"CREATE DATABASE {name} OWNER placement")
+        else:
+            self.administer(f"CREATE DATABASE {name} CHARACTER SET utf8mb3")
+            self.administer(f"GRANT ALL ON {name}.* TO placement@'%'")
+        return self.url(name)
+
+    def administer(self, statement: str, database: str | None = None) -> str:
+        """Run a statement as the server's administrator and return what it prints."""
+        if self.kind == "postgresql":
+            client = [
+                "--user=postgres",
+                self.name,
+                "psql",
+                "--quiet",
+                "--tuples-only",
+                "--no-align",
+            ]
+            client += ["--set=ON_ERROR_STOP=1", "--command", statement, database or "postgres"]
+        else:
+            client = ["--user=root", self.name, "mariadb", "--skip-column-names"]
+            client += ["--execute", statement, database or "mysql"]
+        return subprocess.run(
+            [self.engine, "exec", *client], text=True, capture_output=True, check=True
+        ).stdout.strip()
+
+    def connect(self, url: str) -> sa.Engine:
+        """Return an engine for the test's own look into a database."""
+        return sa.create_engine(url, poolclass=sa.NullPool)
+
+
+@pytest.fixture(scope="session")
+def dev_image(engine: str, render: Render, once: Once) -> DevImage:
+    """Build a target of dev/Dockerfile and return its name."""
+
+    def build(target: str) -> str:
+        name = f"localhost/placement-test-{target}"
+        context = render(TARGETS[target]) / "dev"
+
+        def make() -> None:
+            succeed(context / "base-image.sh", engine, BASE_IMAGE)
+            succeed(engine, "build", "--tag", name, "--target", target, context)
+
+        once(f"dev-image-{target}", make)
+        return name
+
+    return build
+
+
+@contextmanager
+def database_server(
+    engine: str,
+    image: str,
+    kind: str,
+    options: tuple[str, ...] = (),
+    arguments: tuple[str, ...] = (),
+) -> Iterator[DatabaseServer]:
+    """Start a server, wait until it lets its administrator in, and remove it in the end."""
+    server = DatabaseServer(kind, engine, new_name())
+    command = [engine, "run", "--detach", "--name", server.name]
+    command += [f"--env=DATABASE_PASSWORD={PASSWORD}", *options, image, *arguments]
+    try:
+        subprocess.run(command, capture_output=True, check=True)
+        wait_for(server)
+        yield server
+    finally:
+        remove(engine, server.name)
+
+
+@retry(
+    stop=stop_after_delay(60),
+    wait=wait_fixed(0.2),
+    retry=retry_if_exception_type(sa.exc.DBAPIError),
+    reraise=True,
+)
+def wait_for(server: DatabaseServer) -> None:
+    """Wait until placement may log in over the network."""
+    server.connect(server.url("placement")).connect().close()
+
+
+@pytest.fixture(scope="session")
+def postgresql(engine: str, dev_image: DevImage) -> Iterator[DatabaseServer]:
+    """Return a PostgreSQL server for all tests of this worker."""
+    image = dev_image("postgresql")
+    with database_server(engine, image, "postgresql", arguments=SPEED["postgresql"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb(engine: str, dev_image: DevImage) -> Iterator[DatabaseServer]:
+    """Return a MariaDB server for all tests of this worker."""
+    image = dev_image("mariadb")
+    with database_server(engine, image, "mysql", arguments=SPEED["mysql"]) as server:
+        yield server
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server(request: pytest.FixtureRequest) -> DatabaseServer:
+    """Return each kind of server in turn."""
+    found: DatabaseServer = request.getfixturevalue(request.param)
+    return found
+
+
+def address(engine: str, name: str) -> str:
+    """Return the address of a container in the engine's own network."""
+    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    command = [engine, "inspect", "--format", form, name]
+    found = subprocess.check_output(command, text=True).strip()
+    assert found, logs(engine, name)
+    return found

@@ -1,0 +1,146 @@
+"""A repository of placedock's kind takes on the template by docs/adopting.md, word for word."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.questions.test_prompt import LAST, Terminal
+from tests.support.template import ROOT, Render, commit_all, git
+
+PAGE = (ROOT / "docs/adopting.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(console|yaml)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+COPY = "uvx --with copier-template-extensions copier"
+
+LABEL = 'LABEL org.opencontainers.image.vendor="Example"\n'
+ALERTS = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "%s.fullname" . }}-alerts
+data:
+  latency: "500"
+"""
+# placedock's files, as far as their contents matter here.
+PLACEDOCK = {
+    "Dockerfile": f"FROM python:3-alpine\nADD /shared/startup.sh /\n{LABEL}",
+    "README.md": "Our Placement, from placedock.\n",
+    "gabbi.yaml": "tests:\n- name: versions\n  GET: /\n",
+    "placement-requirements.txt": "openstack-placement\n",
+    "placement-chart/.helmignore": "*.bak\n",
+    "placement-chart/Chart.yaml": "apiVersion: v1\nname: placement-chart\nversion: 0.1.0\n",
+    "placement-chart/values.yaml": "replicaCount: 3\nresources: {requests: {cpu: 500m}}\n",
+    "placement-chart/templates/NOTES.txt": "TBD\n",
+    "placement-chart/templates/_helpers.tpl": '{{ define "placement-chart.fullname" }}p{{ end }}\n',
+    "placement-chart/templates/autoscaler.yaml": ALERTS % "placement-chart",
+    "placement-chart/templates/deployment.yaml": ALERTS % "placement-chart",
+    "placement-chart/templates/ingress.yaml": ALERTS % "placement-chart",
+    "placement-chart/templates/service.yaml": ALERTS % "placement-chart",
+    "placement-chart/templates/tests/test-connection.yaml": ALERTS % "placement-chart",
+    "shared/placement-uwsgi.ini": "[uwsgi]\nprocesses = 8\n",
+    "shared/startup.sh": "#!/bin/sh\nexec /app/bin/uwsgi --ini /placement-uwsgi.ini\n",
+}
+SITE = "tests:\n- name: it is there\n  GET: /\n"
+OWN = {
+    "shared/backup.sh": "#!/bin/sh\npg_dump placement\n",
+    "site.yaml": SITE,
+    "placement-chart/templates/alerts.yaml": ALERTS % "placement-chart",
+}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Make a repository with placedock's files, one of them edited, and the user's own."""
+    folder = tmp_path / "repository"
+    for name, text in {**PLACEDOCK, **OWN}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    commit_all(folder)
+    return folder
+
+
+def follow(blocks: list[tuple[str, str]], repository: Path, template: Path) -> None:
+    """Do what the page says, where Copier and the template are."""
+    names = {
+        f"GIT_{who}_{what}": "me" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    for language, text in blocks:
+        if language == "yaml":
+            (repository / "values.local.yaml").write_text(text, encoding="utf-8")
+            continue
+        commands = text.replace(COPY, f"{sys.executable} -m copier")
+        done = subprocess.run(
+            ["sh", "-ec", commands.replace("TEMPLATE", str(template))],
+            cwd=repository,
+            env={**os.environ, **names},
+            text=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+def contents(repository: Path) -> dict[str, str]:
+    """Read what git tracks."""
+    names = git(repository, "ls-files").splitlines()
+    return {name: (repository / name).read_text(encoding="utf-8") for name in names}
+
+
+def update(repository: Path) -> None:
+    """Update with nothing changed."""
+    command = [sys.executable, "-m", "copier", "update", "--trust", "--defaults", "--quiet"]
+    subprocess.run(command, cwd=repository, capture_output=True, check=True)
+
+
+def test_the_page_leads_to_a_fresh_copy_with_what_is_the_users(
+    repository: Path, copier_template: Path, render: Render
+) -> None:
+    """Nothing of the old chart is left for Helm to render, and an update has nothing to do."""
+    follow(BLOCKS, repository, copier_template)
+
+    fresh = render({"database": "postgresql", "replicas": 3})
+    expected = {
+        path.relative_to(fresh).as_posix(): path.read_text(encoding="utf-8")
+        for path in fresh.rglob("*")
+        if path.is_file()
+    }
+    expected["Dockerfile"] += LABEL
+    [expected["values.local.yaml"]] = [text for language, text in BLOCKS if language == "yaml"]
+    expected["gabbits/local/site.yaml"] = SITE
+    expected["placement-chart/templates/local-alerts.yaml"] = ALERTS % "placement"
+    expected["shared/backup.sh"] = OWN["shared/backup.sh"]
+    assert contents(repository) == expected
+
+    update(repository)
+    assert git(repository, "status", "--porcelain") == ""
+    git(repository, "switch", "--quiet", "-")
+    assert contents(repository) == {**PLACEDOCK, **OWN}
+
+
+@pytest.mark.only_all  # a whole questionnaire
+def test_a_file_with_a_name_of_ours_stays_where_a_person_says_no(
+    repository: Path, copier_template: Path
+) -> None:
+    """In the prompt; and updates leave it as it is."""
+    (repository / ".gitignore").write_text("*.bak\n", encoding="utf-8")
+    commit_all(repository)
+    follow(BLOCKS[:2], repository, copier_template)
+    terminal = Terminal(["copy", str(copier_template), str(repository)], {})
+    try:
+        terminal.presses_enter_from("project_name", LAST)
+        terminal.sees("Overwrite .gitignore?")
+        terminal.process.send("n")
+        terminal.sees("is ready")
+        terminal.ends(0)
+    finally:
+        terminal.process.close(force=True)
+    commit_all(repository)
+    update(repository)
+    assert git(repository, "status", "--porcelain") == ""
+    assert contents(repository)[".gitignore"] == "*.bak\n"

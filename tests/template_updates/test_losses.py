@@ -1,0 +1,89 @@
+"""What users of templates have lost by an update elsewhere, where no other test holds it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from extensions.deployment import QUESTIONS
+from tests.support.repositories import publish, update
+from tests.support.template import ROOT, VALID, Render, change_answers, commit_all, load
+from tests.support.work import copied, insert, unsettled
+
+
+def test_a_generated_password_survives_a_change(render: Render, tmp_path: Path) -> None:
+    """Made up by the repository's own script, before the answers ask for more of them."""
+    repository = copied(render({"database": "postgresql"}), tmp_path / "repo")
+    secrets = ["dev/secrets.sh", "DATABASE_PASSWORD"]
+    subprocess.run(secrets, cwd=repository, check=True)
+    password = (repository / ".env").read_text()
+    assert re.fullmatch(r"DATABASE_PASSWORD=[0-9a-f]{48}\n", password)
+    change_answers(repository, "auth_strategy=keystone", "database_secret=other")
+    assert (repository / ".env").read_text() == password
+    subprocess.run([*secrets, "KEYSTONE_ADMIN_PASSWORD"], cwd=repository, check=True)
+    assert (repository / ".env").read_text().startswith(password)
+
+
+@pytest.mark.parametrize("edit", ["replicas: 3 of ours", "a line of ours beside it"])
+def test_an_edit_beside_an_answer_is_merged_or_shown_in_both_versions(
+    edit: str, render: Render, tmp_path: Path
+) -> None:
+    """The very line that an answer decides, and its neighbour."""
+    repository = copied(render({"database": "mysql", "replicas": 2}), tmp_path / "repo")
+    values = repository / "placement-chart/values.yaml"
+    if edit.startswith("replicas"):
+        insert(values, "replicaCount: 2\n", "replicaCount: 3 # ours\n", replace=True)
+    else:
+        insert(values, "replicaCount: 2\n", "# ours\n")
+    commit_all(repository)
+    update(repository, {"replicas": 4})
+    text = values.read_text()
+    assert "ours\n" in text
+    assert "replicaCount: 4\n" in text
+    assert unsettled(repository) == {"placement-chart/values.yaml"}
+
+
+@pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
+def test_no_derived_value_is_stored(file: Path, render: Render) -> None:
+    """Its stored copy would go stale when what it follows from changes."""
+    stored = load(render(load(file)) / ".copier-answers.yml")
+    assert stored.keys() <= {"_commit", "_src_path", *QUESTIONS}
+    computed = yaml.safe_load((ROOT / "copier.yml").read_text())
+    assert all(computed[name].get("when") is not False for name in QUESTIONS)
+
+
+def test_a_change_of_a_setting_runs_nothing(
+    render: Render, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Tasks would run three times in an update; migrations belong to newer versions alone."""
+    repository = copied(render({}), tmp_path / "repo")
+    update(repository, {"network_policy": True}, quiet=False)
+    said = capfd.readouterr().err
+    assert "Keeping template version" in said
+    assert "Running task" not in said
+
+
+def test_a_misspelt_name_in_a_template_stops_the_render(template: Path, tmp_path: Path) -> None:
+    """It would be empty text otherwise, in a file that somebody deploys."""
+    publish(template, "100.0.0", {"template/README.md.jinja": ("## The image\n", "{{ imag }}\n")})
+    command = [sys.executable, "-m", "copier", "copy", "--trust", "--defaults"]
+    done = subprocess.run(
+        [*command, template, tmp_path / "out"], text=True, capture_output=True, check=False
+    )
+    assert done.returncode != 0
+    assert "'imag' is undefined" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_each_loss_that_the_page_tells_of_has_its_test() -> None:
+    """docs/updates.md names them, and they are there."""
+    _, _, table = (ROOT / "docs/updates.md").read_text().partition("| what was lost | test |\n")
+    named = re.findall(r"^\| .+ \| `(test_\w+)` \|$", table, re.MULTILINE)
+    assert len(named) == len(re.findall(r"^\| [^-]", table, re.MULTILINE)) > 20
+    tests = "".join(path.read_text() for path in ROOT.glob("tests/*/test_*.py"))
+    assert [name for name in named if f"def {name}(" not in tests] == []
