@@ -13,6 +13,7 @@ from tests.support.template import Answers, Render
 
 pytest_plugins = [
     "tests.support.containers",
+    "tests.support.gabbi",
     "tests.support.servers",
     "tests.support.stack",
     "tests.support.repositories",

@@ -45,6 +45,9 @@ class Server:
             yield connection
 
 
+Start = Callable[..., Server]
+
+
 @pytest.fixture(scope="session")
 def engine() -> str:
     """Return the container engine to test with: ENGINE, or what a rendered repository takes."""
@@ -93,22 +96,49 @@ def newest(image: Callable[[str], str]) -> str:
 
 
 @pytest.fixture
-def run(engine: str) -> Iterator[Run]:
-    """Run a command of the image to its end."""
-    with ExitStack() as started:
+def container_name(engine: str) -> Iterator[Callable[[], str]]:
+    """Return new container names; the fixture removes these containers after the test."""
+    names: list[str] = []
 
-        def run(
-            image: str,
-            *arguments: str,
-            env: Environment | None = None,
-            options: tuple[str, ...] = (),
-        ) -> Output:
-            name = new_name()
-            started.callback(remove, engine, name)
-            command = [engine, "run", "--name", name, *flags(env), *options, image, *arguments]
-            return subprocess.run(command, text=True, capture_output=True, timeout=120, check=False)
+    def name() -> str:
+        names.append(new_name())
+        return names[-1]
 
-        yield run
+    yield name
+    for given in reversed(names):  # a later one may share the network of an earlier one
+        remove(engine, given)
+
+
+@pytest.fixture
+def run(engine: str, container_name: Callable[[], str]) -> Run:
+    """Run a command of the image until it ends."""
+
+    def run(
+        image: str,
+        *arguments: str,
+        env: Environment | None = None,
+        options: tuple[str, ...] = (),
+        timeout: float = 120,
+    ) -> Output:
+        command = [engine, "run", "--name", container_name(), *flags(env), *options, image]
+        return subprocess.run(
+            [*command, *arguments], text=True, capture_output=True, timeout=timeout, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def start(engine: str) -> Iterator[Start]:
+    """Start a container that serves, and return it when it answers."""
+    with ExitStack() as running:
+
+        def start(
+            image: str, env: Environment | None = None, options: tuple[str, ...] = (), **more: int
+        ) -> Server:
+            return running.enter_context(serving(engine, image, env, options, **more))
+
+        yield start
 
 
 @pytest.fixture

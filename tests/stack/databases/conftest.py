@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 import sqlalchemy as sa
 
-from tests.support.containers import Environment, Server, flags, logs, new_name, remove, serving
+from tests.support.containers import flags, logs, new_name, remove
 from tests.support.servers import DatabaseServer
 
 CONNECTION = "OS_PLACEMENT_DATABASE__CONNECTION"
@@ -20,7 +20,6 @@ TARGETS = {"postgresql": "postgresql", "mysql": "mariadb"}
 KINDS = tuple(TARGETS)
 PYTHON = "--entrypoint=/opt/placement/bin/python3"
 
-Start = Callable[..., Server]
 InBackground = Callable[..., str]
 StuckSync = Callable[[str, str], str]
 
@@ -75,19 +74,6 @@ def network(engine: str) -> Iterator[Network]:
 def kind(request: pytest.FixtureRequest) -> str:
     """Return each kind of server in turn."""
     return str(request.param)
-
-
-@pytest.fixture
-def start(engine: str) -> Iterator[Start]:
-    """Start a container in the background and return it when it answers."""
-    with ExitStack() as running:
-
-        def start(
-            image: str, env: Environment | None = None, options: tuple[str, ...] = ()
-        ) -> Server:
-            return running.enter_context(serving(engine, image, env, options))
-
-        yield start
 
 
 # A db-sync that stays where a statement begins with what is given, with the lock held.

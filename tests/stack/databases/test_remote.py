@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
-from tests.stack.databases.conftest import CONNECTION, KINDS, TARGETS, Network, Start
-from tests.support.containers import Output, Run, new_name, readable, succeed
+from tests.stack.databases.conftest import CONNECTION, KINDS, TARGETS, Network
+from tests.support.containers import Output, Run, Start, new_name, readable, succeed
 from tests.support.servers import PASSWORD, SPEED, DatabaseServer, DevImage, database_server
 
 # Everything that a URL, oslo.config, alembic's interpolation or a shell gives a meaning to.

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.stack.gabbits.conftest import gabbi  # noqa: F401
 from tests.support.containers import Output
 from tests.support.template import Render
 

@@ -20,8 +20,8 @@ import pytest
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.stack.devstack.conftest import ADDRESS, SAMPLES, DevstackEnv
-from tests.stack.gabbits.conftest import Gabbi, new_run
 from tests.support.containers import Once, new_name, remove, succeed
+from tests.support.gabbi import Gabbi, new_run
 from tests.support.servers import BASE_IMAGE, DevImage, address
 from tests.support.template import Render
 

@@ -1,20 +1,15 @@
-"""A running Placement to point the rendered repository's gabbits at, and gabbi to do so."""
+"""A running Placement and the gabbits of the rendered repository."""
 
 from __future__ import annotations
 
-import os
-import secrets
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.containers import serving
 from tests.support.template import Render
-
-Gabbi = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture(scope="session")
@@ -47,33 +42,3 @@ def repository(render: Render) -> Path:
 def gabbits(repository: Path) -> list[Path]:
     """Return the gabbi files of the rendered repository."""
     return sorted((repository / "gabbits").glob("*.yaml"))
-
-
-@pytest.fixture
-def gabbi() -> Iterator[Gabbi]:
-    """Start gabbi on these files; it is ended when the test is."""
-    started: list[subprocess.Popen[str]] = []
-
-    def gabbi(url: str, *files: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
-        command = [f"{Path(sys.executable).parent}/gabbi-run", "--insecure", url, "--"]
-        command += map(str, files)
-        started.append(
-            subprocess.Popen(
-                command,
-                env={"PATH": os.environ["PATH"], **env},
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-        )
-        return started[-1]
-
-    yield gabbi
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def new_run() -> dict[str, str]:
-    """Return the environment of a run that meets no other."""
-    return {"RUN_ID": f"{secrets.randbelow(10**12):012}", "TOKEN": "admin"}

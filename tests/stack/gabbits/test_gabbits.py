@@ -13,8 +13,8 @@ import httpx
 import pytest
 import yaml
 
-from tests.stack.gabbits.conftest import Gabbi, new_run
 from tests.support.containers import RELEASES, serving
+from tests.support.gabbi import Gabbi, new_run
 from tests.support.template import Render
 
 # They share one Placement, and compare its state before and after.
