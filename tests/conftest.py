@@ -14,6 +14,7 @@ from tests.support.template import Answers, Render
 pytest_plugins = [
     "tests.support.containers",
     "tests.support.gabbi",
+    "tests.support.networks",
     "tests.support.servers",
     "tests.support.stack",
     "tests.support.repositories",

@@ -21,6 +21,8 @@ from tests.support.template import ROOT, Render
 RELEASES = sorted(path.stem for path in (ROOT / "releases").glob("*.yml"))
 NEWEST = RELEASES[-1]
 PORT = 8778
+CONNECTION = "OS_PLACEMENT_DATABASE__CONNECTION"
+PYTHON = "--entrypoint=/opt/placement/bin/python3"
 
 Environment = Mapping[str, str]
 Output = subprocess.CompletedProcess[str]
@@ -180,9 +182,12 @@ def serving(
 
 
 def remove(engine: str, name: str) -> None:
-    """Remove a container and what was only its own, wherever it got to."""
-    command = [engine, "rm", "--force", "--volumes", name]
-    subprocess.run(command, capture_output=True, check=False)
+    """Remove a container and its own volumes, in whatever state it is.
+
+    Podman's `rm --force` gives the container time to stop by itself; a killed one needs none.
+    """
+    for command in (["kill", name], ["rm", "--force", "--volumes", name]):
+        subprocess.run([engine, *command], capture_output=True, check=False)
 
 
 def flags(env: Environment | None) -> list[str]:

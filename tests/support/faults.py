@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from tests.stack.databases.conftest import Network, Place
 from tests.support.containers import Server
+from tests.support.networks import Network, Place
 from tests.support.servers import DatabaseServer, wait_for
 
 FOLDERS = {"postgresql": "/var/lib/postgresql", "mysql": "/var/lib/mysql"}

@@ -19,7 +19,11 @@ BASE_IMAGE = "docker.io/library/debian:trixie-slim"
 PASSWORD = "only-for-tests"
 # Of no value after the tests: a server that need not wait for the disk starts and writes sooner.
 SPEED = {"postgresql": ("-c", "fsync=off"), "mysql": ("--innodb-flush-log-at-trx-commit=0",)}
-TARGETS: dict[str, Answers] = {
+# The target of the Dockerfile that has the server of each kind of database.
+TARGETS = {"postgresql": "postgresql", "mysql": "mariadb"}
+KINDS = tuple(TARGETS)
+# Answers with which the Dockerfile has each target.
+BUILD_ANSWERS: dict[str, Answers] = {
     "postgresql": {"database": "postgresql"},
     "mariadb": {"database": "mysql"},
     "memcached": {"auth_strategy": "keystone", "keystone_memcached_servers": "memcached:11211"},
@@ -92,7 +96,7 @@ def dev_image(engine: str, render: Render, once: Once) -> DevImage:
 
     def build(target: str) -> str:
         name = f"localhost/placement-test-{target}"
-        context = render(TARGETS[target]) / "dev"
+        context = render(BUILD_ANSWERS[target]) / "dev"
 
         def make() -> None:
             succeed(context / "base-image.sh", engine, BASE_IMAGE)
@@ -164,4 +168,22 @@ def address(engine: str, name: str) -> str:
     command = [engine, "inspect", "--format", form, name]
     found = subprocess.check_output(command, text=True).strip()
     assert found, logs(engine, name)
+    return found
+
+
+def schema(server: DatabaseServer, url: str) -> dict[str, object]:
+    """Return all that makes up the schema: each table's columns, indexes and keys, its revision."""
+    engine = server.connect(url)
+    inspector = sa.inspect(engine)
+    with engine.connect() as connection:
+        revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).all()
+    found: dict[str, object] = {"revision": [tuple(row) for row in revision]}
+    for table in inspector.get_table_names():
+        found[table] = [
+            [{**column, "type": str(column["type"])} for column in inspector.get_columns(table)],
+            sorted(str(index) for index in inspector.get_indexes(table)),
+            sorted(str(key) for key in inspector.get_foreign_keys(table)),
+            sorted(str(key) for key in inspector.get_unique_constraints(table)),
+            inspector.get_pk_constraint(table),
+        ]
     return found

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from extensions.deployment import Deployment
-from tests.support.containers import Output, new_name, remove, succeed
+from tests.support.containers import PYTHON, Output, new_name, remove, succeed
 from tests.support.servers import DevImage
 from tests.support.template import Answers, Render
 
@@ -88,8 +88,7 @@ def names_are_served(engine: str, newest: str) -> Iterator[None]:
     """
     name = new_name()
     command = [engine, "run", "--detach", "--stop-timeout=0", "--name", name, "--network", name]
-    command += ["--entrypoint=/opt/placement/bin/python3", newest]
-    command += ["-c", "import time; time.sleep(9999)"]
+    command += [PYTHON, newest, "-c", "import time; time.sleep(9999)"]
     succeed(engine, "network", "create", name)
     try:
         succeed(*command)

@@ -1,73 +1,19 @@
-"""A network of the tests' own, and containers of the image in it."""
+"""Containers of the image that run in the background while a test works."""
 
 from __future__ import annotations
 
-import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import pytest
-import sqlalchemy as sa
 
-from tests.support.containers import flags, logs, new_name, remove
-from tests.support.servers import DatabaseServer
-
-CONNECTION = "OS_PLACEMENT_DATABASE__CONNECTION"
-TARGETS = {"postgresql": "postgresql", "mysql": "mariadb"}
-KINDS = tuple(TARGETS)
-PYTHON = "--entrypoint=/opt/placement/bin/python3"
+from tests.support.containers import CONNECTION, PYTHON, flags, logs, new_name, remove
+from tests.support.servers import KINDS
 
 InBackground = Callable[..., str]
 StuckSync = Callable[[str, str], str]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where in a network a container is, also after a restart."""
-
-    address: str
-    mac: str
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """What puts a container there."""
-        return (f"--ip6={self.address}", f"--mac-address={self.mac}")
-
-
-class Network:
-    """A network where containers find each other by name, by IPv4 and by IPv6."""
-
-    def __init__(self, engine: str) -> None:
-        """Choose a name and a subnet that nobody else has."""
-        self.engine = engine
-        self.name = new_name()
-        random = secrets.token_hex(5)
-        self.prefix = f"fd{random[:2]}:{random[2:6]}:{random[6:]}"
-        self.options = (f"--network={self.name}",)
-
-    def command(self, *words: str) -> None:
-        """Run one of the engine's commands for networks."""
-        subprocess.run([self.engine, "network", *words], capture_output=True, check=True)
-
-    def create(self) -> None:
-        """Make it."""
-        self.command("create", "--ipv6", f"--subnet={self.prefix}::/64", self.name)
-
-    def place(self, host: int) -> Place:
-        """Return a place in it, of which there is one for each number."""
-        return Place(f"{self.prefix}::{host:x}", f"02:00:00:00:00:{host:02x}")
-
-
-@pytest.fixture(scope="session")
-def network(engine: str) -> Iterator[Network]:
-    """Return a network for the tests of this worker."""
-    network = Network(engine)
-    network.create()
-    yield network
-    network.command("rm", "--force", network.name)
 
 
 @pytest.fixture(params=KINDS)
@@ -121,21 +67,3 @@ def stuck_sync(in_background: InBackground) -> StuckSync:
         return in_background("stays there", "-c", script, url=url, options=[PYTHON])
 
     return stuck_sync
-
-
-def schema(server: DatabaseServer, url: str) -> dict[str, object]:
-    """Return all that makes up the schema: each table's columns, indexes and keys, its revision."""
-    engine = server.connect(url)
-    inspector = sa.inspect(engine)
-    with engine.connect() as connection:
-        revision = connection.execute(sa.text("SELECT version_num FROM alembic_version")).all()
-    found: dict[str, object] = {"revision": [tuple(row) for row in revision]}
-    for table in inspector.get_table_names():
-        found[table] = [
-            [{**column, "type": str(column["type"])} for column in inspector.get_columns(table)],
-            sorted(str(index) for index in inspector.get_indexes(table)),
-            sorted(str(key) for key in inspector.get_foreign_keys(table)),
-            sorted(str(key) for key in inspector.get_unique_constraints(table)),
-            inspector.get_pk_constraint(table),
-        ]
-    return found

@@ -9,8 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from extensions.deployment import Deployment
-from tests.stack.databases.conftest import CONNECTION
-from tests.support.containers import Run, Server, Start
+from tests.support.containers import CONNECTION, Run, Server, Start
 from tests.support.servers import PASSWORD, DatabaseServer
 
 REQUESTS = 200

@@ -13,11 +13,20 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 import sqlalchemy as sa
 
-from tests.stack.databases.conftest import CONNECTION, KINDS, TARGETS, Network, StuckSync, schema
-from tests.support.containers import Run, serving
+from tests.stack.databases.conftest import StuckSync
+from tests.support.containers import CONNECTION, Run, serving
 from tests.support.faults import FAULTS, FOLDERS, Fault, Faulty, disk_full, frozen
 from tests.support.load import Load, light_load
-from tests.support.servers import PASSWORD, DatabaseServer, DevImage, database_server
+from tests.support.networks import Network
+from tests.support.servers import (
+    KINDS,
+    PASSWORD,
+    TARGETS,
+    DatabaseServer,
+    DevImage,
+    database_server,
+    schema,
+)
 
 # How long a fault lasts, where it is not over at once: in `make test`, and with all tests.
 SECONDS = {"vanished": (14, 60), "cut off": (3, 3)}

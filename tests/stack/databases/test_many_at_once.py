@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from tests.stack.databases.conftest import CONNECTION, PYTHON, InBackground, StuckSync, schema
-from tests.support.containers import Run, flags, logs, new_name, remove
-from tests.support.servers import DatabaseServer, address
+from tests.stack.databases.conftest import InBackground, StuckSync
+from tests.support.containers import CONNECTION, PYTHON, Run, flags, logs, new_name, remove
+from tests.support.servers import DatabaseServer, address, schema
 
 TEN = 10
 MIGRATIONS = (

@@ -10,9 +10,17 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
-from tests.stack.databases.conftest import CONNECTION, KINDS, TARGETS, Network
-from tests.support.containers import Output, Run, Start, new_name, readable, succeed
-from tests.support.servers import PASSWORD, SPEED, DatabaseServer, DevImage, database_server
+from tests.support.containers import CONNECTION, Output, Run, Start, new_name, readable, succeed
+from tests.support.networks import Network
+from tests.support.servers import (
+    KINDS,
+    PASSWORD,
+    SPEED,
+    TARGETS,
+    DatabaseServer,
+    DevImage,
+    database_server,
+)
 
 # Everything that a URL, oslo.config, alembic's interpolation or a shell gives a meaning to.
 HARD_PASSWORD = r"""a@b:c/d%e%%f$g${h}#i j'k"l\m?n&o=p+q;"""

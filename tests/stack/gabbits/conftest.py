@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.containers import serving
+from tests.support.containers import PYTHON, serving
 from tests.support.template import Render
 
 
@@ -27,7 +27,7 @@ def routes(engine: str, newest: str) -> set[tuple[str, str]]:
         "for path, methods in routes.items():\n"
         "    for method in methods: print(method, path)\n"
     )
-    python = ["--entrypoint=/opt/placement/bin/python3", newest, "-c", code]
+    python = [PYTHON, newest, "-c", code]
     lines = subprocess.check_output([engine, "run", "--rm", *python], text=True).splitlines()
     return {(method, path) for method, path in (line.split(" ", 1) for line in lines)}
 

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from placement import policies
 
-from tests.support.containers import NEWEST, RELEASES, serving, succeed
+from tests.support.containers import CONNECTION, NEWEST, RELEASES, serving, succeed
 from tests.support.template import ROOT
 from tests.support.upstream_gabbits import FILES, Service
 
@@ -106,7 +106,7 @@ def service(
         env["OS_PLACEMENT_DATABASE__SQLITE_SYNCHRONOUS"] = "False"
     else:
         database = request.getfixturevalue(deployment.backend).new_database()
-        env["OS_PLACEMENT_DATABASE__CONNECTION"] = database
+        env[CONNECTION] = database
     with serving(engine, image(deployment.release), env, tuple(options)) as server:
         yield Service(server.client.base_url, sa.make_url(database))
 

@@ -12,12 +12,11 @@ import pytest
 from copier import run_copy
 
 from tests.support.containers import new_name, succeed
-from tests.support.servers import DevImage
+from tests.support.servers import TARGETS, DevImage
 from tests.support.stack import Stack
 from tests.support.template import change_answers, commit_all, load
 
 Image = Callable[[str], str]
-SERVERS = {"postgresql": "postgresql", "mysql": "mariadb"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def built(engine: str, image: Image, dev_image: DevImage) -> Callable[[str, str]
 
     def built(release: str, database: str) -> str:
         name = image(release)
-        if server := SERVERS.get(database):
+        if server := TARGETS.get(database):
             succeed(engine, "tag", dev_image(server), f"{name}-{server}")
         return name
 

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from dotenv import dotenv_values
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from tests.stack.release_upgrades.conftest import SERVERS, Repository
+from tests.stack.release_upgrades.conftest import Repository
 from tests.support.containers import NEWEST, logs
 from tests.support.contents import contents, fill
-from tests.support.servers import address
+from tests.support.servers import TARGETS, address
 
 DRIVERS = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
 # What is copied last.
@@ -83,7 +83,7 @@ def test_sqlite_serves_on_where_the_import_is_refused(
 @contextmanager
 def held_up(repo: Repository, database: str) -> Iterator[None]:
     """Let nobody write into the table that is copied last."""
-    server = SERVERS[database]
+    server = TARGETS[database]
     form = ["--format", "{{.Names}}", "--filter", f"name={repo.project}.{server}"]
     name = subprocess.check_output([repo.engine, "ps", *form], text=True).strip()
     password = dotenv_values(repo.repository / ".env")["DATABASE_PASSWORD"]

@@ -16,10 +16,18 @@ from alembic.script import ScriptDirectory
 from placement.db.sqlalchemy import migration, models
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from tests.support.containers import Run, flags, logs, new_name, readable, remove, serving
+from tests.support.containers import (
+    CONNECTION,
+    Run,
+    flags,
+    logs,
+    new_name,
+    readable,
+    remove,
+    serving,
+)
 from tests.support.servers import DatabaseServer
 
-CONNECTION = "OS_PLACEMENT_DATABASE__CONNECTION"
 SQLITE = "/var/lib/placement/cats.db"
 NOWHERE = {CONNECTION: "postgresql+psycopg2://placement:secret@nowhere.invalid/placement"}
 TABLES = models.BASE.metadata.sorted_tables

@@ -11,11 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from extensions.releases import release_step
-from tests.support.containers import RELEASES, Environment, Run, logs, serving
+from tests.support.containers import CONNECTION, PYTHON, RELEASES, Environment, Run, logs, serving
 from tests.support.servers import DatabaseServer
-
-CONNECTION = "OS_PLACEMENT_DATABASE__CONNECTION"
-PYTHON = "--entrypoint=/opt/placement/bin/python3"
 
 ALL_STEPS = """
 import json, sys
