@@ -15,6 +15,8 @@ RUN = uv run --frozen --quiet
 PYTEST = $(WITH_TOOLS) $(RUN) python -m pytest -p tests.support.tiers --numprocesses auto --dist loadgroup \
     --durations 10 $(PYTEST_ARGS)
 
+SPHINX_ARGS = --builder html --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir .cache/doctrees
+
 .PHONY: help demo demo-down test test-all test-questions test-render test-image test-stack \
     test-template-updates test-tools test-cluster lint docs examples lock clean
 
@@ -69,9 +71,11 @@ lint: ## Every linter, over the template's sources and what is rendered
 	@tools/bootstrap uv lint
 	@$(WITH_TOOLS) $(RUN) tools/lint
 
-docs: ## Write the page of questions from copier.yml
+docs: ## Write the generated pages, and build the site in .cache/docs; warnings are errors
 	@tools/bootstrap uv
-	@$(RUN) python tools/questions.py
+	@$(WITH_TOOLS) $(RUN) python tools/questions.py
+	@$(WITH_TOOLS) $(RUN) python tools/reference.py
+	@$(WITH_TOOLS) $(RUN) --group docs sphinx-build $(SPHINX_ARGS) docs .cache/docs
 
 examples: ## Write examples/ anew, whose diff shows what a change to the template does
 	@tools/bootstrap uv charts

@@ -57,7 +57,7 @@ class DeploymentContext(ContextHook):
         """Have each text compiled only once.
 
         Copier compiles every part of every path anew, three thousand times in an update for some
-        hundred names: a third of its time (docs/figures.md).
+        hundred names: a third of its time (docs/reference/figures.md).
         """
         super().__init__(environment)
         environment.from_string = cache(environment.from_string)  # type: ignore[assignment]

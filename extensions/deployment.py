@@ -133,7 +133,7 @@ class Deployment(BaseModel, extra="forbid"):
         """Processes of each container; SQLite fails with "database is locked" from two on.
 
         Source: measured, 28 to 290 errors in 4 s of writes for every shape but one process with
-        one thread, none for that (docs/explanation.md).
+        one thread, none for that (docs/explanation/serving.md).
         """
         return 1 if self.sqlite else 2
 
@@ -479,7 +479,11 @@ def problems(answers: Mapping[str, object]) -> list[str]:
 
 def _unknown(name: str) -> str:
     close = get_close_matches(name, QUESTIONS, 1) or get_close_matches(name.lower(), QUESTIONS, 1)
-    hint = f"did you mean {close[0]}?" if close else "docs/questions.md of the template lists them"
+    hint = (
+        f"did you mean {close[0]}?"
+        if close
+        else "docs/reference/questions.md of the template lists them"
+    )
     return f"no such question; {hint}"
 
 

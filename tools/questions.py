@@ -1,4 +1,4 @@
-"""Write docs/questions.md from copier.yml: `make docs`."""
+"""Write docs/reference/questions.md from copier.yml: `make docs`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ In the order in which they are asked. Every one has a default, so `--defaults` a
 are never asked: where one is needed, the question is for the name of a Kubernetes Secret.
 
 To give an answer beforehand, use `--data NAME=VALUE`, or `--data-file` with a YAML file. To change
-one later, see [how-to.md](how-to.md).
+one later, see [Change a setting or update the template](../how-to/change-settings.md).
 """
 
 
@@ -71,4 +71,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    (ROOT / "docs/questions.md").write_text(page(), encoding="utf-8")
+    (ROOT / "docs/reference/questions.md").write_text(page(), encoding="utf-8")

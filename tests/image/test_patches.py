@@ -1,4 +1,4 @@
-"""What the image mends in Placement: template/image/patches/, and docs/fixes.md."""
+"""What the image mends in Placement: template/image/patches/, and docs/reference/patches.md."""
 
 from __future__ import annotations
 

@@ -86,5 +86,5 @@ def test_conditions_agree(answers: dict[str, Any], render: Render) -> None:
 def test_the_page_of_questions_is_current() -> None:
     """Whoever changes a question runs `make docs`."""
     page: str = runpy.run_path(str(ROOT / "tools/questions.py"))["page"]()
-    assert (ROOT / "docs/questions.md").read_text() == page
+    assert (ROOT / "docs/reference/questions.md").read_text() == page
     assert re.findall(r"^### (\w+)$", page, re.MULTILINE) == list(QUESTIONS)

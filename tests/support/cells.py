@@ -1,4 +1,4 @@
-"""The cells of the table in docs/backends.md: a database, an auth strategy, a release."""
+"""The cells of the table in docs/reference/backends.md: a database, an auth strategy, a release."""
 
 from __future__ import annotations
 

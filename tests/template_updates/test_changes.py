@@ -77,7 +77,7 @@ def test_an_update_with_nothing_changed_changes_nothing(
 def test_an_answer_that_was_not_asked_in_between_is_at_its_default_again(
     render: Render, tmp_path: Path
 ) -> None:
-    """By the command line; what docs/updates.md warns of: `when` forgets."""
+    """By the command line; what docs/reference/updates.md warns of: `when` forgets."""
     answers = {"exposure": "ingress", "allow_noauth2_exposure": True, "host": "p.example.com"}
     repository = copied(render(answers), tmp_path / "repo")
     change_answers(repository, "exposure=none")

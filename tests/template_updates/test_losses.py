@@ -81,9 +81,9 @@ def test_a_misspelt_name_in_a_template_stops_the_render(template: Path, tmp_path
 
 
 def test_each_loss_that_the_page_tells_of_has_its_test() -> None:
-    """docs/updates.md names them, and they are there."""
-    _, _, table = (ROOT / "docs/updates.md").read_text().partition("| what was lost | test |\n")
+    """docs/reference/updates.md names them, and they are there."""
+    _, _, table = (ROOT / "docs/reference/updates.md").read_text().partition("| Loss | Test |\n")
     named = re.findall(r"^\| .+ \| `(test_\w+)` \|$", table, re.MULTILINE)
     assert len(named) == len(re.findall(r"^\| [^-]", table, re.MULTILINE)) > 20
-    tests = "".join(path.read_text() for path in ROOT.glob("tests/*/test_*.py"))
+    tests = "".join(path.read_text() for path in ROOT.glob("tests/**/test_*.py"))
     assert [name for name in named if f"def {name}(" not in tests] == []

@@ -1,4 +1,4 @@
-"""The documentation points at what is there."""
+"""The documentation matches the repository. `make check` builds the site and checks its links."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ import pytest
 
 from tests.support.template import ROOT
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+FOLDERS = "docs|examples|extensions|releases|src|template|tests|tools"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    """Each link that is no URL is a file of this repository."""
-    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
-    assert [link for link in links if not (page.parent / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_paths_in_the_documentation_exist(page: Path) -> None:
+    """A path in code font that starts with a folder of this repository is a file or a folder."""
+    text = page.read_text(encoding="utf-8")
+    paths = re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def test_the_targets_that_are_named_can_be_made() -> None:
-    """What README and CONTRIBUTING tell to make, `make help` lists here or in a rendering."""
+def test_make_targets_in_the_documentation_exist() -> None:
+    """`make help` lists each target of README and CONTRIBUTING, here or in a rendering."""
     listed = set()
     for folder in (ROOT, ROOT / "examples/default"):
         command = ["make", "-C", str(folder), "help"]

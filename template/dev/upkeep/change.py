@@ -64,7 +64,7 @@ def preview(repository: Repository, answers: dict[str, str], version: str | None
         if unheard := sorted(answers.keys() - after.keys()):
             raise UpkeepError(
                 f"Nothing is changed: with these answers nobody asks for {', '.join(unheard)}.",
-                "docs/questions.md of the template says when it is asked.",
+                "docs/reference/questions.md of the template says when it is asked.",
             )
         conflicts = scratch.git("ls-files", "--unmerged", "--full-name", "-z")
         # Executable files have to stay so, also where git is told not to look.

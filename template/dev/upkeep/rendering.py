@@ -38,7 +38,7 @@ def explained(answers: dict[str, Any], version: str | None = None) -> Iterator[N
             f"Copier cannot take version {answers['_commit']} of the template from "
             f"{answers['_src_path']}: {said.strip().splitlines()[-1]}",
             "If the template has moved, write its new place into .copier-answers.yml after "
-            "`_src_path:`, and commit. docs/updates.md of the template says what else may be.",
+            "`_src_path:`, and commit. See also docs/reference/updates.md of the template.",
         ) from None
 
 

@@ -1,6 +1,6 @@
 """A server that fails under a light load: Placement fails with it, and answers again by itself.
 
-Each test prints the line of docs/faults.md that it has measured.
+Each test prints the line of docs/reference/faults.md that it has measured.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A repository of placedock's kind takes on the template by docs/adopting.md, word for word."""
+"""A placedock repository adopts the template by docs/how-to/adopt-placedock.md, word for word."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.questions.test_prompt import LAST, Terminal
 from tests.support.template import ROOT, Render, commit_all, git
 
-PAGE = (ROOT / "docs/adopting.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/how-to/adopt-placedock.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(console|yaml)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 COPY = "uvx --with copier-template-extensions copier"
 
