@@ -326,7 +326,7 @@ class Deployment(BaseModel, extra="forbid"):
 
     @property
     def dev_services(self) -> list[str]:
-        """The servers that Placement needs there; each is a target of dev/Dockerfile."""
+        """The servers that Placement needs there; each has a folder in dev/stack/servers."""
         servers = {
             "postgresql": self.database == "postgresql",
             "mariadb": self.database == "mysql",

@@ -84,8 +84,8 @@ def register(site: Site) -> None:
     }
     lines = "".join(f"{name}={value}\n" for name, value in env.items())
     (site.repository / ".env").write_text(lines, encoding="utf-8")
-    site.make("dev/.venv/bin")
-    command = ["dev/.venv/bin/python", "dev/forward.py", site.name, "server=keystone"]
-    shell = f'dev/.venv/bin/python dev/keystone.py "$URL/v3" http://{site.name}:8778'
+    site.make("dev/stack/.venv/bin")
+    command = ["dev/cluster/port-forward.sh", site.name, "server=keystone"]
+    shell = f'dev/stack/.venv/bin/python dev/stack/keystone/register_keystone.py "$URL/v3" http://{site.name}:8778'
     done = site.run(*command, "sh", "-euc", shell)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -10,7 +10,7 @@ import pytest
 from tests.support.containers import RELEASES
 from tests.support.template import ROOT, load
 
-SCRIPT = ROOT / "template/dev/base-image.sh"
+SCRIPT = ROOT / "template/dev/stack/base-image.sh"
 
 
 def base_image(engine: str, image: str) -> subprocess.CompletedProcess[str]:

@@ -313,7 +313,7 @@ def test_the_example_of_a_change_can_be_made(answers: dict[str, Any]) -> None:
     ],
 )
 def test_base_image_can_be_made(image: str, can_be_made: bool) -> None:
-    """As dev/base-image.sh in the rendered repository does it: by the name of a suite."""
+    """As dev/stack/base-image.sh in the rendered repository does it: by the name of a suite."""
     assert Deployment(base_image=image).base_image_can_be_made == can_be_made
 
 

@@ -21,7 +21,7 @@ from tests.support.template import ROOT, Render, load
 from tests.support.variants import every_variant
 
 # What a step begins with: nothing that brings a tool of its own, in whatever version.
-KNOWN = {"apt-get", "dev/ci-tools", "dev/propose-update.sh", "gh", "make"}
+KNOWN = {"apt-get", "dev/ci/install-tools", "dev/propose-update.sh", "gh", "make"}
 STEPS = ["make lint", "make build", "make up", "make test", "make chart-test"]
 
 
@@ -49,11 +49,11 @@ def commands(job: dict[str, Any]) -> list[str]:
 def test_each_service_has_its_files_and_none_has_none(repo: Repo) -> None:
     there = {
         path.relative_to(repo.path).as_posix()
-        for pattern in (".github/**/*", ".gitlab*", "dev/ci-tools", "dev/propose-update.sh")
+        for pattern in (".github/**/*", ".gitlab*", "dev/ci/install-tools", "dev/propose-update.sh")
         for path in repo.path.glob(pattern)
         if path.is_file()
     }
-    scripts = {"dev/ci-tools", "dev/propose-update.sh"}
+    scripts = {"dev/ci/install-tools", "dev/propose-update.sh"}
     assert (
         there
         == {
@@ -98,7 +98,7 @@ def test_nothing_may_more_than_it_needs(repo: Repo) -> None:
 
 @every_variant
 def test_what_others_make_is_pinned(repo: Repo) -> None:
-    """Actions by commit, with the version beside it; images by digest; tools by dev/ci-tools."""
+    """Actions by commit and version, images by digest, tools by dev/ci/install-tools."""
     for path in (repo.path / ".github").rglob("*.yml"):
         used = re.findall(r"uses: (.*)", path.read_text())
         assert used
@@ -134,7 +134,7 @@ def test_a_change_is_tested_and_a_schedule_proposes_an_update(repo: Repo) -> Non
 
 @dataclass(frozen=True)
 class Job:
-    """A copy of a rendered repository, and a PATH with what dev/ci-tools installs and no linter."""
+    """A copy of a rendered repository, and a PATH with the installed tools and no linter."""
 
     repo: Repo
     tools: Path
@@ -183,7 +183,7 @@ def test_the_steps_that_need_no_engine_pass_as_they_stand_there(job: Job) -> Non
         ("dev/mine.sh", "#!/bin/sh\necho $1\n", "SC2086"),
         ("image/root.sh", "echo $1\n", "SC2086"),
         ("Dockerfile", "RUN cd /tmp\n", "DL3003"),
-        ("dev/Dockerfile", "RUN cd /tmp\n", "DL3003"),
+        ("dev/stack/servers/keystone/Dockerfile", "RUN cd /tmp\n", "DL3003"),
     ],
 )
 def test_lint_finds_what_is_wrong(job: Job, name: str, added: str, complaint: str) -> None:
@@ -198,11 +198,11 @@ def test_lint_finds_what_is_wrong(job: Job, name: str, added: str, complaint: st
     assert complaint in done.stdout
 
 
-TOOLS = ROOT / "template/dev/ci-tools"
+TOOLS = ROOT / "template/dev/ci/install-tools"
 
 
 def install(script: Path, into: Path, *tools: str) -> subprocess.CompletedProcess[str]:
-    """Run dev/ci-tools."""
+    """Run dev/ci/install-tools."""
     into.mkdir(exist_ok=True)
     return subprocess.run(
         [script, into, *tools],
@@ -236,7 +236,7 @@ def test_uv_is_installed_by_its_hash(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert subprocess.run([tmp_path / "bin/uv", "--version"], check=True).returncode == 0
 
-    wrong = tmp_path / "ci-tools"
+    wrong = tmp_path / "install-tools"
     wrong.write_text(re.sub("sha256:[0-9a-f]{8}", "sha256:00000000", TOOLS.read_text()))
     wrong.chmod(0o755)
     refused = install(wrong, tmp_path / "none", "uv")
@@ -250,7 +250,7 @@ def test_uv_is_installed_by_its_hash(tmp_path: Path) -> None:
 )
 def test_an_archive_is_installed_by_its_checksum(tool: str, member: str, tmp_path: Path) -> None:
     """An archive laid out as the real one: refused while its checksum is not the one expected."""
-    archive, script = tmp_path / "archive.tgz", tmp_path / "ci-tools"
+    archive, script = tmp_path / "archive.tgz", tmp_path / "install-tools"
     with tarfile.open(archive, "w:gz", compresslevel=1) as made:
         made.add(str(shutil.which(tool)), member)
     text, replaced = re.subn(
@@ -261,7 +261,7 @@ def test_an_archive_is_installed_by_its_checksum(tool: str, member: str, tmp_pat
     script.chmod(0o755)
     refused = install(script, tmp_path / "bin", tool)
     assert refused.returncode == 1
-    assert "has another checksum than dev/ci-tools expects" in refused.stderr
+    assert "has another checksum than dev/ci/install-tools expects" in refused.stderr
     assert list((tmp_path / "bin").iterdir()) == []
 
     sums = {len(hashlib.new(it).hexdigest()): it for it in ("sha256", "sha512")}

@@ -22,14 +22,6 @@ GIVEN = {
     "KEYSTONE_PORT": "2",
     "KEYSTONE_CREDENTIAL_ID": "id",
 }
-# What is no server's script.
-FOR_MAKE = {
-    "base-image.sh",
-    "secrets.sh",
-    "cluster-secrets.sh",
-    "keep-replicas.sh",
-    "propose-update.sh",
-}
 
 
 @cache
@@ -65,17 +57,15 @@ def test_compose_runs_what_is_needed(repo: Repo) -> None:
 
 
 @every_variant
-def test_the_dockerfile_has_these_servers(repo: Repo) -> None:
-    """A target for each, and each file that it copies."""
-    path = repo.path / "dev/Dockerfile"
-    needed = set(repo.deployment.dev_services)
-    assert path.exists() == bool(needed)
-    text = path.read_text() if needed else ""
-    assert set(re.findall(r"^FROM \S+ AS (\w+)$", text, re.MULTILINE)) == needed
-    copied = set(re.findall(r"^COPY (\S+) /$", text, re.MULTILINE))
-    assert all((repo.path / "dev" / name).exists() for name in copied)
-    scripts = {it.name for it in (repo.path / "dev").glob("*.sh")} - FOR_MAKE
-    assert scripts == {it for it in copied if it.endswith(".sh")}
+def test_each_server_has_a_build_context_of_its_own(repo: Repo) -> None:
+    """A folder for each, which holds its Dockerfile and what that copies, and nothing else."""
+    servers = repo.path / "dev/stack/servers"
+    dockerfiles = {path.parent.name: path for path in servers.glob("*/Dockerfile")}
+    assert dockerfiles.keys() == set(repo.deployment.dev_services)
+    assert servers.exists() == bool(dockerfiles)
+    for path in dockerfiles.values():
+        copied = re.findall(r"^COPY (\S+) /$", path.read_text(), re.MULTILINE)
+        assert {file.name for file in path.parent.iterdir()} == {"Dockerfile", *copied}
 
 
 @every_variant

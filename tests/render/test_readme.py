@@ -44,7 +44,7 @@ def test_files_that_are_named_are_there(repo: Repo) -> None:
     own = {
         "compose.override.yaml",
         ".gitlab-ci.local.yml",
-        "dev/clouds.yaml",
+        "dev/stack/keystone/clouds.yaml",
         "devstack/placement.env",
         "load/",
     }

@@ -1,4 +1,4 @@
-"""PostgreSQL, MariaDB, memcached and Keystone in the cluster, from the rendered dev/Dockerfile."""
+"""PostgreSQL, MariaDB, memcached and Keystone in the cluster, from dev/stack/servers."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ Start = Callable[..., Server]
 def engine() -> str:
     """Return the container engine to test with: ENGINE, or what a rendered repository takes."""
     named = os.environ.get("ENGINE")
-    return named or subprocess.check_output([ROOT / "template/dev/engine"], text=True).strip()
+    return named or subprocess.check_output([ROOT / "template/dev/stack/engine"], text=True).strip()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Real database servers and a real Keystone, from the rendered repository's own dev/Dockerfile."""
+"""Real database servers and a real Keystone, built from the rendered dev/stack/servers."""
 
 from __future__ import annotations
 
@@ -92,15 +92,15 @@ class DatabaseServer:
 
 @pytest.fixture(scope="session")
 def dev_image(engine: str, render: Render, once: Once) -> DevImage:
-    """Build a target of dev/Dockerfile and return its name."""
+    """Build the image of a server and return its name."""
 
     def build(target: str) -> str:
         name = f"localhost/placement-test-{target}"
-        context = render(BUILD_ANSWERS[target]) / "dev"
+        stack = render(BUILD_ANSWERS[target]) / "dev/stack"
 
         def make() -> None:
-            succeed(context / "base-image.sh", engine, BASE_IMAGE)
-            succeed(engine, "build", "--tag", name, "--target", target, context)
+            succeed(stack / "base-image.sh", engine, BASE_IMAGE)
+            succeed(engine, "build", "--tag", name, stack / "servers" / target)
 
         once(f"dev-image-{target}", make)
         return name

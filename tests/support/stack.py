@@ -62,7 +62,7 @@ class Stack:
         """Run compose there, as the Makefile does."""
         ports = {"PORT": str(self.port), "KEYSTONE_PORT": str(self.keystone_port)}
         return subprocess.run(
-            ["dev/compose", self.engine, *words],
+            ["dev/stack/compose", self.engine, *words],
             cwd=self.repository,
             env={**os.environ, **ports, "IMAGE": self.image},
             text=True,

@@ -28,7 +28,7 @@ OWN_PLACES = {
 
 IGNORED = {
     ".env": f"DATABASE_PASSWORD={SECRET}\n",
-    "dev/clouds.yaml": f"password: {SECRET}\n",
+    "dev/stack/keystone/clouds.yaml": f"password: {SECRET}\n",
     "devstack/placement.env": f"OS_KEYSTONE_AUTHTOKEN__PASSWORD={SECRET}\n",
 }
 """What `make` writes there with secrets in it, and git ignores."""

@@ -19,7 +19,7 @@ from tests.support.work import copied, insert, unsettled
 def test_a_generated_password_survives_a_change(render: Render, tmp_path: Path) -> None:
     """Made up by the repository's own script, before the answers ask for more of them."""
     repository = copied(render({"database": "postgresql"}), tmp_path / "repo")
-    secrets = ["dev/secrets.sh", "DATABASE_PASSWORD"]
+    secrets = ["dev/stack/servers/passwords.sh", "DATABASE_PASSWORD"]
     subprocess.run(secrets, cwd=repository, check=True)
     password = (repository / ".env").read_text()
     assert re.fullmatch(r"DATABASE_PASSWORD=[0-9a-f]{48}\n", password)

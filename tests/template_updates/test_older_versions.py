@@ -54,7 +54,7 @@ def test_a_choice_that_is_gone_is_answered_by_a_migration(template: Path, reposi
     publish(template, "100.0.0", edits)
     update(repository, newest=True)
     assert load(repository / ".copier-answers.yml")["database"] == "mysql"
-    assert (repository / "dev/mariadb.sh").exists()
+    assert (repository / "dev/stack/servers/mariadb").exists()
 
 
 def test_an_added_question_has_its_default(template: Path, repository: Path) -> None:

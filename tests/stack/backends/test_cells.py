@@ -68,7 +68,7 @@ def in_repository(stack: Stack, command: str) -> str:
 def assert_openstack_client_works(stack: Stack) -> None:
     """The command of README.md, against Keystone and Placement."""
     readme = (stack.repository / "README.md").read_text(encoding="utf-8")
-    command = re.search(r"^dev/openstack .*$", readme, re.MULTILINE)
+    command = re.search(r"^dev/stack/keystone/openstack .*$", readme, re.MULTILINE)
     assert command
     create = command[0].replace("provider list", f"provider create --uuid {UUID} from-osc")
     # Another cloud that the shell is set up for does not matter.
@@ -95,5 +95,5 @@ def assert_data_is_kept(stack: Stack) -> None:
 
 def asking(stack: Stack) -> httpx.Client:
     """Return a client with a token that Placement accepts."""
-    keystone = Path(stack.repository, "dev/keystone.py").exists()
+    keystone = Path(stack.repository, "dev/stack/keystone").exists()
     return stack.client(stack.make("--silent", "token").strip() if keystone else "admin")

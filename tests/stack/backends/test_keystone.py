@@ -51,7 +51,7 @@ def stack(new_stack: NewStack) -> Iterator[Stack]:
 @pytest.fixture(scope="module")
 def cloud(stack: Stack) -> dict[str, Any]:
     """Return how the service's own user logs in, as `make up` has written it."""
-    path = stack.repository / "dev/clouds.yaml"
+    path = stack.repository / "dev/stack/keystone/clouds.yaml"
     clouds: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["clouds"]
     return clouds
 

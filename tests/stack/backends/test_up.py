@@ -72,7 +72,7 @@ def test_passwords_are_added_to_what_is_there(tmp_path: Path, text: str, lines: 
     env.write_text(text, encoding="utf-8")
     env.chmod(0o644)
     for _ in range(2):
-        command = [f"{ROOT}/template/dev/secrets.sh", "ONE", "TWO"]
+        command = [f"{ROOT}/template/dev/stack/servers/passwords.sh", "ONE", "TWO"]
         subprocess.run(command, cwd=tmp_path, check=True)
         written = env.read_text(encoding="utf-8").splitlines()
     assert written[: len(lines)] == lines

@@ -39,7 +39,7 @@ def drift(repository: Path, template: Path) -> None:
 
 
 def windows_line_ends(repository: Path, template: Path) -> None:
-    path = repository / "dev/engine"
+    path = repository / "dev/stack/engine"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
 
 
@@ -48,7 +48,7 @@ def no_own_values(repository: Path, template: Path) -> None:
 
 
 def lost_right(repository: Path, template: Path) -> None:
-    (repository / "dev/engine").chmod(0o644)
+    (repository / "dev/stack/engine").chmod(0o644)
 
 
 def deleted(repository: Path, template: Path) -> None:
@@ -101,7 +101,7 @@ def no_git(repository: Path, template: Path) -> None:
         (drift, "drift", "placement-chart/values.yaml differs", "your own places"),
         (windows_line_ends, "drift", "+#!/bin/sh\\r\n", "an update merges it"),
         (no_own_values, "files", "values.local.yaml is of the template", "git checkout HEAD --"),
-        (lost_right, "drift", "dev/engine cannot be executed", "chmod +x dev/engine"),
+        (lost_right, "drift", "dev/stack/engine cannot be executed", "chmod +x dev/stack/engine"),
         (deleted, "files", "shared/placement-uwsgi.ini is of the template", "git checkout"),
         (markers, "conflicts", "values.local.yaml has a conflict", "choose between"),
         (rejection, "conflicts", "Makefile.rej holds changes", "put by hand into Makefile"),

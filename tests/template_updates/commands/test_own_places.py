@@ -59,7 +59,7 @@ def test_make_has_the_users_targets(repository: Path) -> None:
 
 def test_make_test_runs_the_users_gabbits(repository: Path) -> None:
     """After those of the template."""
-    done = make(repository, "--dry-run", "test", "--assume-old=dev/.venv/bin")
+    done = make(repository, "--dry-run", "test", "--assume-old=dev/stack/.venv/bin")
     assert re.search(r"gabbits/version-discovery\.yaml .*gabbits/local/mine\.yaml", done.stdout)
 
 
@@ -85,7 +85,7 @@ def test_compose_takes_the_users_changes(repository: Path) -> None:
         check=True,
     )
     assert yaml.safe_load(done.stdout)["services"]["placement"]["mem_limit"] == "1g"
-    assert "--file" not in (repository / "dev/compose").read_text()
+    assert "--file" not in (repository / "dev/stack/compose").read_text()
 
 
 def test_gitlab_takes_the_users_jobs(repository: Path) -> None:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Say how to make the Secrets of this deployment:
-#   dev/cluster-secrets.sh NAMESPACE FORMAT NAME:KEY,KEY[:TYPE]...
+#   dev/cluster/secrets.sh NAMESPACE FORMAT NAME:KEY,KEY[:TYPE]...
 # FORMAT is empty for commands, or external-secrets for objects of that operator.
 set -eu
 

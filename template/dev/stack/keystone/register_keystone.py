@@ -1,6 +1,6 @@
-"""Make Placement known to the Keystone of this host: `keystone.py KEYSTONE_URL PLACEMENT_URL`.
+"""Register Placement in the Keystone of this host: `register_keystone.py KEYSTONE_URL URL`.
 
-It registers the service, its endpoints and its user, and writes dev/clouds.yaml for the OpenStack
+It registers the service, its endpoints and its user, and writes clouds.yaml for the OpenStack
 client. What is there already is used again, so it may be run as often as one likes.
 """
 
@@ -16,10 +16,9 @@ from dotenv import dotenv_values, set_key
 from keystoneauth1.exceptions import ClientException
 from openstack.connection import Connection
 from openstack.exceptions import SDKException
-from ready import wait
 
-CLOUDS = Path("dev/clouds.yaml")
-CA = Path("dev/keystone-ca.crt")
+CLOUDS = Path(__file__).with_name("clouds.yaml")
+CA = Path(__file__).with_name("ca.crt")
 # An operator's calls need the one; Nova's, and asking Keystone about tokens, the other.
 ROLES = ("admin", "service")
 CREDENTIAL_ID = "KEYSTONE_CREDENTIAL_ID"
@@ -145,7 +144,6 @@ class Registration:
 
     def run(self) -> None:
         """Do all of it."""
-        wait(self.keystone_url, 180, verify=False)
         if "cafile" in self.options:
             address = urlsplit(self.keystone_url)
             certificate = ssl.get_server_certificate((str(address.hostname), address.port or 443))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Before an update by Helm: dev/keep-replicas.sh NAMESPACE SELECTOR
+# Before an update by Helm: dev/cluster/keep-replicas.sh NAMESPACE SELECTOR
 #
 # Where an autoscaler takes over, or replicaCount becomes null, Helm no longer says how many replicas
 # there are, and what nobody says is 1: all pods but one would go. So somebody else says it, too.

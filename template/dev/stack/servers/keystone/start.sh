@@ -28,7 +28,7 @@ if [ "${KEYSTONE_TLS:-}" = true ]; then
 fi
 
 # Once, and again when one of these has changed. Each leaves alone what is there.
-given="$(sha256sum /keystone-requirements.txt) $KEYSTONE_ADMIN_PASSWORD $KEYSTONE_REGION $url"
+given="$(sha256sum /requirements.txt) $KEYSTONE_ADMIN_PASSWORD $KEYSTONE_REGION $url"
 if [ "$(cat "$state/given" 2>/dev/null)" != "$given" ]; then
     keystone-manage db_sync
     keystone-manage fernet_setup

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make up each password that .env lacks: dev/secrets.sh NAME... What is there stays as it is.
+# Make up each password that .env lacks: dev/stack/servers/passwords.sh NAME... What is there stays as it is.
 set -eu
 umask 077
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make sure that the base image is there: dev/base-image.sh ENGINE IMAGE
+# Make sure that the base image is there: dev/stack/base-image.sh ENGINE IMAGE
 #
 # An image that the engine has is left alone, one that a registry has is pulled. Where no registry
 # answers, Debian's own (debian:<suite> and debian:<suite>-slim, whatever stands before it) is made

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Run a command with URL set to a Service in the cluster, through `kubectl port-forward`:
+#   dev/cluster/port-forward.sh NAMESPACE SELECTOR COMMAND...
+set -eu
+
+namespace=$1 selector=$2
+shift 2
+
+service=$(kubectl --namespace "$namespace" get service --selector "$selector" --output name)
+[ -n "$service" ] || {
+    echo "The namespace $namespace has no Service with the labels $selector: run 'make deploy' first." >&2
+    exit 1
+}
+
+log=$(mktemp)
+kubectl --namespace "$namespace" port-forward --address 127.0.0.1 "$service" :http >"$log" &
+forwarding=$!
+trap 'kill "$forwarding" 2>/dev/null || true; rm -f "$log"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# kubectl prints the address once it listens there, or ends.
+until address=$(grep -om 1 '127\.0\.0\.1:[0-9]*' "$log"); do
+    kill -0 "$forwarding" 2>/dev/null || exit 1
+    sleep 0.1
+done
+URL=http://$address "$@"
