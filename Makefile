@@ -1,29 +1,28 @@
-# What can be done with the template; `make` alone lists it. CONTRIBUTING.md says more.
+# `make` alone lists the targets. CONTRIBUTING.md describes the tests.
 
-# Where the demo's Placement answers on this machine.
+# The demo's port on this machine, its name, and its answers. Choose another name than a deployment on
+# this machine has. Example: make demo ANSWERS='database=mysql replicas=2'
 PORT ?= 8081
-# What it is called: another name than a real deployment's on the same machine.
 DEMO ?= placement-demo
-# What is answered otherwise there, as in: make demo ANSWERS='database=mysql replicas=2'
 ANSWERS ?=
-# More for pytest, as in: make test-render PYTEST_ARGS='-k keystone --verbose'
+# More arguments for pytest. Example: make test-render PYTEST_ARGS='-k keystone --verbose'
 PYTEST_ARGS ?=
 
-# tools/bootstrap writes .cache/env: the tools it found or brought, and the container engine.
+# tools/bootstrap writes .cache/env, which sets PATH and the container engine.
 WITH_TOOLS = . .cache/env &&
 RUN = uv run --frozen --quiet
 PYTEST = $(WITH_TOOLS) $(RUN) python -m pytest -p tests.support.tiers --numprocesses auto --dist loadgroup \
-    --durations 10 $(PYTEST_ARGS)
+    $(PYTEST_ARGS)
+SPHINX = $(WITH_TOOLS) $(RUN) --group docs sphinx-build --builder html --quiet --fail-on-warning \
+    --keep-going --fresh-env --doctree-dir .cache/doctrees docs .cache/docs
 
-SPHINX_ARGS = --builder html --quiet --fail-on-warning --keep-going --fresh-env --doctree-dir .cache/doctrees
-
-.PHONY: help demo demo-down test test-all test-questions test-render test-image test-stack \
+.PHONY: help demo demo-down check test test-all test-questions test-render test-image test-stack \
     test-template-updates test-tools test-cluster lint docs examples lock clean
 
-help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
 
-demo: ## Render the default, build it, start it, test it, and say where it answers
+demo: ## Render the default repository, build it, start it and test it
 	@tools/bootstrap uv engine base
 	@$(WITH_TOOLS) $(RUN) tools/demo $(DEMO) $(PORT) $(ANSWERS)
 
@@ -31,59 +30,63 @@ demo-down: ## Stop the demo and delete its data
 	@tools/bootstrap uv engine
 	@$(WITH_TOOLS) echo y | $(RUN) $(MAKE) --no-print-directory -C demo clean
 
-test: lint ## Everything that proves the template on one machine
+check: lint ## Run the fast checks: linters, generated pages, the documentation site
+	@$(WITH_TOOLS) $(RUN) python -m tools.reference --check
+	@$(SPHINX)
+
+test: check ## Run all tests that need only this machine
 	@tools/bootstrap uv engine base lint charts
 	$(PYTEST) --ignore tests/cluster
 
-test-all: lint ## The same with the full cross products, for a schedule
+test-all: check ## Run the same tests with the full cross products, for a schedule
 	@tools/bootstrap uv engine base lint charts
 	$(PYTEST) --all --ignore tests/cluster
 
-test-cluster: ## Tier 5: the chart on the Kubernetes of KUBECONFIG, which CLUSTER_LOAD gives images
-	@tools/bootstrap uv engine base charts
-	$(PYTEST) tests/cluster
-
-test-tools: ## What brings the tools, and the demo
-	@tools/bootstrap uv engine base
-	$(PYTEST) tests/tools
-
-test-questions: ## Tier 1: what may be answered and what is refused
+test-questions: ## Test which answers are valid and which are refused
 	@tools/bootstrap uv
 	$(PYTEST) tests/questions
 
-test-render: ## Tier 2: what is rendered, linted and validated
+test-render: ## Test rendered files with linters and schemas
 	@tools/bootstrap uv lint charts
 	$(PYTEST) tests/render
 
-test-image: ## Tier 3: the image by itself
+test-image: ## Test the image
 	@tools/bootstrap uv engine base
 	$(PYTEST) tests/image
 
-test-stack: ## Tier 3: the image with its databases, Keystone, releases and a devstack
+test-stack: ## Test the image with databases, Keystone, releases and a devstack
 	@tools/bootstrap uv engine base
 	$(PYTEST) tests/stack
 
-test-template-updates: ## Tier 4: changes of answers, newer versions of the template, and their commands
+test-template-updates: ## Test changes of answers and newer versions of the template
 	@tools/bootstrap uv engine charts
 	$(PYTEST) tests/template_updates
 
-lint: ## Every linter, over the template's sources and what is rendered
+test-tools: ## Test the programs in tools/ and the demo
+	@tools/bootstrap uv engine base
+	$(PYTEST) tests/tools
+
+test-cluster: ## Test the chart on the cluster of KUBECONFIG; CLUSTER_LOAD loads images
+	@tools/bootstrap uv engine base charts
+	$(PYTEST) tests/cluster
+
+lint: ## Run every linter over the sources and over rendered files
 	@tools/bootstrap uv lint
 	@$(WITH_TOOLS) $(RUN) tools/lint
 
-docs: ## Write the generated pages, and build the site in .cache/docs; warnings are errors
+docs: ## Write the generated pages and build the site in .cache/docs
 	@tools/bootstrap uv
 	@$(WITH_TOOLS) $(RUN) python tools/questions.py
-	@$(WITH_TOOLS) $(RUN) python tools/reference.py
-	@$(WITH_TOOLS) $(RUN) --group docs sphinx-build $(SPHINX_ARGS) docs .cache/docs
+	@$(WITH_TOOLS) $(RUN) python -m tools.reference
+	@$(SPHINX)
 
-examples: ## Write examples/ anew, whose diff shows what a change to the template does
+examples: ## Write examples/, whose diff shows the effect of a change
 	@tools/bootstrap uv charts
-	@$(WITH_TOOLS) $(RUN) tools/examples
+	@$(WITH_TOOLS) $(RUN) python -m tools.examples
 
-lock: ## Renew the locked requirements of every release
+lock: ## Update the locked requirements
 	@tools/bootstrap uv
-	@$(WITH_TOOLS) $(RUN) tools/lock
+	@$(WITH_TOOLS) $(RUN) python -m tools.lock
 
-clean: ## Remove what was brought and rendered; Debian packages stay, and so does the demo
+clean: ## Delete tools and caches; Debian packages and the demo stay
 	rm -rf .cache .venv .mypy_cache .pytest_cache .ruff_cache

@@ -7,21 +7,18 @@ repositories.
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from copier import run_copy
-from copier.errors import DirtyLocalWarning, MissingSettingsWarning
 
-ROOT = Path(__file__).parent.parent
+from tools.rendering import ROOT, render
+
 PAGES = ROOT / "docs/reference"
 # Together, these variants have every make target.
 VARIANTS = ("default", "keystone-password", "mysql-autoscale-ingress")
@@ -48,21 +45,6 @@ answers need.
 | Target | Action | Available |
 | --- | --- | --- |
 """
-
-
-def render(variant: str, folder: Path) -> Path:
-    """Render a variant of the template as it is in the work tree."""
-    answers = (ROOT / f"tests/answers/valid/{variant}.yml").read_text(encoding="utf-8")
-    run_copy(
-        str(ROOT),
-        folder / variant,
-        data=yaml.safe_load(answers),
-        defaults=True,
-        unsafe=True,
-        quiet=True,
-        vcs_ref="HEAD",
-    )
-    return folder / variant
 
 
 def described(schema: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -129,9 +111,6 @@ def commands(repositories: list[Path]) -> str:
 
 def pages() -> dict[str, str]:
     """Return the text of each generated page."""
-    warnings.simplefilter("ignore", DirtyLocalWarning)
-    warnings.simplefilter("ignore", MissingSettingsWarning)
-    os.environ["COPIER_SETTINGS_PATH"] = os.devnull  # ignores the defaults of the current user
     with tempfile.TemporaryDirectory() as folder:
         repositories = [render(variant, Path(folder)) for variant in VARIANTS]
         return {

@@ -20,7 +20,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_examples_are_current(tmp_path: Path) -> None:
     """Also after a change to nothing but the chart's templates, or to the list of files."""
-    subprocess.run([sys.executable, ROOT / "tools/examples", tmp_path], check=True)
+    subprocess.run([sys.executable, "-m", "tools.examples", tmp_path], cwd=ROOT, check=True)
     rendered, committed = contents(tmp_path), contents(ROOT / "examples")
     differ = {name for name in rendered | committed if rendered.get(name) != committed.get(name)}
     assert not differ, f"`make examples` writes anew, and git diff shows: {sorted(differ)}"
