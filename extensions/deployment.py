@@ -6,7 +6,6 @@ properties. A field is a question of `copier.yml`, with the same name and the sa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
@@ -162,11 +161,11 @@ class Deployment(BaseModel, extra="forbid"):
 
     @property
     def auth_title(self) -> str:
-        """Who decides what a request may do, in words."""
+        """How requests are authenticated, in words."""
         if not self.keystone:
-            return "none (noauth2): everyone who reaches it is admin"
+            return "noauth2; every client that reaches Placement is admin"
         login = {"password": "a password", "v3applicationcredential": "an application credential"}
-        return f"Keystone, where Placement logs in with {login[self.keystone_auth_type]}"
+        return f"Keystone; Placement logs in with {login[self.keystone_auth_type]}"
 
     @property
     def address(self) -> str:
@@ -176,11 +175,6 @@ class Deployment(BaseModel, extra="forbid"):
         return f"{'https' if self.tls_secret else 'http'}://{self.host}"
 
     @property
-    def base_image_can_be_made(self) -> bool:
-        """The base image is Debian's own, so `make build` can make it from Debian's packages."""
-        return bool(re.fullmatch(r"(.*/)?debian:(?!latest)[a-z]+(-slim)?", self.base_image))
-
-    @property
     def example_change(self) -> str:
         """A change of an answer that is possible here, as one writes it after `--data`."""
         if self.sqlite:
@@ -188,11 +182,6 @@ class Deployment(BaseModel, extra="forbid"):
         if self.autoscaled:
             return f"autoscale_cpu_percent={60 if self.autoscale_cpu_percent != 60 else 70}"
         return f"replicas={self.replicas + 1 if self.replicas < 10 else 3}"
-
-    @property
-    def connection_example(self) -> str:
-        """A URL of a database server, with the driver that the image has."""
-        return f"{self.database_driver}://placement:PASSWORD@db.example.com/placement"
 
     @property
     def database_driver(self) -> str:
@@ -208,7 +197,12 @@ class Deployment(BaseModel, extra="forbid"):
         Each thread has one, and as many again are in reserve (template/shared/startup/server.py).
         """
         most = self.autoscale_max if self.autoscaled else self.replicas
-        return most * self.processes * self.threads * 2
+        return most * self.connections_per_pod
+
+    @property
+    def connections_per_pod(self) -> int:
+        """How many of these belong to one pod."""
+        return self.processes * self.threads * 2
 
     def is_asked(self, name: str) -> bool:
         """Tell whether this question is put to a person who answered the others like this."""
@@ -379,6 +373,89 @@ class Deployment(BaseModel, extra="forbid"):
     def dev_keystone_scheme(self) -> str:
         """Whether Keystone serves TLS there: where Placement is told which authority to trust."""
         return "https" if self.keystone_ca_secret else "http"
+
+    # What README.md and the pages in docs/ print.
+
+    @property
+    def address_title(self) -> str:
+        """Where clients find Placement, in words."""
+        return self.address if self.exposed else "port 8778, inside the cluster only"
+
+    @property
+    def public_url(self) -> str:
+        """A URL for tests; where a Gateway listens, TLS or not is unknown here."""
+        return self.address if self.exposure == "ingress" else f"http://{self.host}"
+
+    @property
+    def local_database_title(self) -> str:
+        """The database server that `make up` starts."""
+        return {"postgresql": "PostgreSQL", "mysql": "MariaDB"}.get(self.database, "")
+
+    @property
+    def diagram(self) -> list[str]:
+        """The lines of the picture in README.md, in Mermaid's language."""
+        client = f'client -- "{self.address if self.exposed else "port 8778"}" -->'
+        lines = ["client([Nova and other clients])"]
+        if self.exposed:
+            lines += [f"{client} {self.exposure}[{self.exposure.capitalize()}]"]
+            lines += [f"{self.exposure} --> placement"]
+        else:
+            lines += [f"{client} placement"]
+        lines += [f'placement["Placement {self.placement_version}<br>{self.scale_title}"]']
+        lines += [f"placement --> database[({self.database_title})]"]
+        if self.keystone:
+            lines += ['placement -- "validates tokens" --> keystone[Keystone]']
+        if self.keystone_memcached_servers:
+            lines += ['placement -- "caches tokens" --> memcached[(memcached)]']
+        return ["flowchart LR", *(f"    {line}" for line in lines)]
+
+    @property
+    def stack_title(self) -> str:
+        """What `make up` starts, in words."""
+        names = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "keystone": "Keystone"}
+        *first, last = ["Placement", *(names.get(name, name) for name in self.dev_services)]
+        return f"{', '.join(first)} and {last}" if first else last
+
+    @property
+    def token_example(self) -> str:
+        """A token of an admin, as a shell reads it between double quotes."""
+        return "$(make -s token)" if self.keystone else "admin"
+
+    @property
+    def keystone_secret_keys(self) -> list[str]:
+        """The keys of the Secret that `keystone_secret` names."""
+        return list(self._keystone_secret_keys().values())
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """The pages of docs/ that this deployment has, each with its topics."""
+        topics = {
+            "kubernetes.md": "image, Secrets, installation, values, load test",
+            "exposure.md": "access from outside the cluster" if self.exposed else "",
+            "autoscaling.md": "how pods are added and removed" if self.autoscaled else "",
+            "database.md": "" if self.sqlite else "URL, TLS, connections, data from SQLite",
+            "keystone.md": "tokens, registration, roles" if self.keystone else "",
+            "upgrades.md": "changes of settings, template updates, OpenStack upgrades",
+            "devstack.md": "running alongside a devstack",
+            "placedock.md": "the image's variables and commands, differences from placedock",
+        }
+        return {page: text for page, text in topics.items() if text}
+
+    @property
+    def own_places(self) -> dict[str, str]:
+        """The user's own places in this deployment's repository, each with its purpose."""
+        places = {
+            "values.local.yaml": "values for the chart",
+            "gabbits/local/": "HTTP tests that `make test` also runs",
+            "Makefile.local": "make targets",
+            "compose.override.yaml": "changes to `compose.yaml`",
+            "placement-chart/templates/local-*.yaml": "chart templates",
+        }
+        ci = {
+            "github": {".github/workflows/": "further workflow files"},
+            "gitlab": {".gitlab-ci.local.yml": "CI jobs"},
+        }
+        return places | ci.get(self.ci, {})
 
     def _keystone_secret_keys(self) -> dict[str, str]:
         """The options of [keystone_authtoken] that a Secret holds, and its keys."""

@@ -303,18 +303,129 @@ def test_the_example_of_a_change_can_be_made(answers: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "can_be_made"),
+    ("answers", "title", "url"),
     [
-        ("docker.io/library/debian:trixie-slim", True),
-        ("debian:bookworm", True),
-        ("registry.internal/debian:13", False),
-        (f"debian:trixie@sha256:{'0' * 64}", False),
-        ("ubuntu:noble", False),
+        ({}, "port 8778, inside the cluster only", None),
+        ({"exposure": "ingress"}, "http://placement.local", "http://placement.local"),
+        (
+            {"exposure": "ingress", "host": "a.example", "tls_secret": "tls"},
+            "https://a.example",
+            "https://a.example",
+        ),
+        ({"exposure": "gateway", "host": "a.example"}, "a.example", "http://a.example"),
     ],
 )
-def test_base_image_can_be_made(image: str, can_be_made: bool) -> None:
-    """As dev/stack/base-image.sh in the rendered repository does it: by the name of a suite."""
-    assert Deployment(base_image=image).base_image_can_be_made == can_be_made
+def test_address_title_and_public_url(answers: dict[str, Any], title: str, url: str | None) -> None:
+    """The first is for people, the second for `make e2e URL=`."""
+    deployment = Deployment(allow_noauth2_exposure=True, **answers)
+    assert deployment.address_title == title
+    if url:
+        assert deployment.public_url == url
+
+
+@pytest.mark.parametrize(
+    ("answers", "title"),
+    [
+        ({}, "Placement"),
+        ({"database": "mysql"}, "Placement and MariaDB"),
+        (
+            {"database": "postgresql", "auth_strategy": "keystone"},
+            "Placement, PostgreSQL and Keystone",
+        ),
+        (
+            {"auth_strategy": "keystone", "keystone_memcached_servers": "memcached:11211"},
+            "Placement, memcached and Keystone",
+        ),
+    ],
+)
+def test_stack_title_lists_what_make_up_starts(answers: dict[str, Any], title: str) -> None:
+    """As a sentence lists it."""
+    assert Deployment(**answers).stack_title == title
+
+
+def test_diagram_has_a_line_for_each_part() -> None:
+    """The first line names the kind of picture."""
+    answers: dict[str, Any] = {
+        "database": "postgresql",
+        "auth_strategy": "keystone",
+        "keystone_memcached_servers": "memcached:11211",
+        "exposure": "ingress",
+        "host": "placement.example.com",
+    }
+    assert Deployment(**answers).diagram == [
+        "flowchart LR",
+        "    client([Nova and other clients])",
+        '    client -- "http://placement.example.com" --> ingress[Ingress]',
+        "    ingress --> placement",
+        f'    placement["Placement {RELEASES["2026.2"]["placement"]}<br>1 replica"]',
+        "    placement --> database[(PostgreSQL)]",
+        '    placement -- "validates tokens" --> keystone[Keystone]',
+        '    placement -- "caches tokens" --> memcached[(memcached)]',
+    ]
+    assert '    client -- "port 8778" --> placement' in Deployment().diagram
+
+
+def test_pages_are_those_of_the_deployment() -> None:
+    """Four for every deployment, and one for each part that not every deployment has."""
+    always = {"kubernetes.md", "upgrades.md", "devstack.md", "placedock.md"}
+    assert Deployment().pages.keys() == always
+    answers: dict[str, Any] = {
+        "database": "mysql",
+        "scaling": "autoscale",
+        "auth_strategy": "keystone",
+        "exposure": "gateway",
+    }
+    more = {"database.md", "autoscaling.md", "keystone.md", "exposure.md"}
+    assert Deployment(**answers).pages.keys() == always | more
+
+
+@pytest.mark.parametrize(
+    ("ci", "place"),
+    [("github", ".github/workflows/"), ("gitlab", ".gitlab-ci.local.yml"), ("none", None)],
+)
+def test_own_places_include_only_this_ci_services(ci: str, place: str | None) -> None:
+    """The others are the same for all."""
+    own = Deployment.model_validate({"ci": ci}).own_places
+    assert {name for name in own if "ci" in name or "github" in name} == ({place} - {None})
+    assert "values.local.yaml" in own
+
+
+@pytest.mark.parametrize(
+    ("answers", "title"),
+    [
+        ({}, "noauth2; every client that reaches Placement is admin"),
+        ({"auth_strategy": "keystone"}, "Keystone; Placement logs in with a password"),
+        (
+            {"auth_strategy": "keystone", "keystone_auth_type": "v3applicationcredential"},
+            "Keystone; Placement logs in with an application credential",
+        ),
+    ],
+)
+def test_auth_title(answers: dict[str, Any], title: str) -> None:
+    """With noauth2 it states the danger."""
+    assert Deployment(**answers).auth_title == title
+
+
+def test_keystone_keys_and_token_example() -> None:
+    """As docs/keystone.md and the quick start print them."""
+    password = Deployment(auth_strategy="keystone")
+    assert password.keystone_secret_keys == ["username", "password"]
+    assert password.token_example == "$(make -s token)"
+    credential = Deployment(
+        auth_strategy="keystone",
+        keystone_auth_type="v3applicationcredential",
+        keystone_memcached_servers="memcached:11211",
+    )
+    assert credential.keystone_secret_keys == ["id", "secret", "memcache_secret_key"]
+    assert Deployment().token_example == "admin"
+
+
+def test_connections_per_pod_add_up() -> None:
+    """The whole deployment opens as many times what one pod opens."""
+    deployment = Deployment(database="postgresql", replicas=3)
+    assert deployment.connections_per_pod == 16
+    assert deployment.connections == 48
+    assert deployment.local_database_title == "PostgreSQL"
 
 
 def test_a_release_left_long_ago_needs_an_older_template() -> None:

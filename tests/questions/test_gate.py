@@ -292,10 +292,10 @@ def test_a_retired_release_is_left_by_a_step_that_openstack_supports(
     assert load(repository / ".copier-answers.yml")["release"] == "2026.1"
 
 
-def test_the_readmes_own_command_changes_an_answer(repository: Path) -> None:
+def test_the_documented_copier_command_changes_an_answer(repository: Path) -> None:
     """As it stands there, but for the Copier that runs it."""
-    readme = (repository / "README.md").read_text()
-    command = re.search(r"^uvx .* copier (update [^`]+)\n```", readme, re.MULTILINE)
+    page = (repository / "docs/upgrades.md").read_text()
+    command = re.search(r"^uvx .* copier (update [^`]+)\n```", page, re.MULTILINE)
     assert command
     name, _, value = command[1].rpartition("--data ")[2].partition("=")
     arguments = shlex.split(command[1].replace("\\\n", ""))

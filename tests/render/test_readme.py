@@ -1,75 +1,204 @@
-"""The rendered README says what is true of this deployment."""
+"""The rendered README and the pages in docs/ are true of this deployment, and short."""
 
 from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from tests.render.conftest import Repo
+from tests.support.template import ROOT
 from tests.support.variants import every_variant
+
+LONGEST = 150
+"""Lines of a page that a reader takes in at once."""
+
+TEMPLATES = [
+    ROOT / "template/README.md.jinja",
+    ROOT / "template/gabbi.yaml.jinja",
+    *sorted((ROOT / "template/docs").iterdir()),
+]
+
+# Places of the user, and files that `make` writes.
+NOT_RENDERED = {
+    "compose.override.yaml",
+    ".gitlab-ci.local.yml",
+    ".env",
+    "dev/stack/keystone/clouds.yaml",
+    "devstack/placement.env",
+    "load/",
+}
+
+# Programs that a reader has or is told to install.
+PROGRAMS = {"curl", "docker", "git", "helm", "kubectl", "make", "sudo", "uvx"}
 
 
 def targets(repo: Repo) -> set[str]:
-    """What bare `make` says can be made."""
+    """List the targets that bare `make` prints."""
     done = subprocess.run(["make"], cwd=repo.path, text=True, capture_output=True, check=True)
     return set(re.findall(r"^  ([a-z0-9-]+)  ", done.stdout, re.MULTILINE))
 
 
+def pages(repo: Repo) -> dict[str, str]:
+    """Read every Markdown file of the repository."""
+    return {
+        path.relative_to(repo.path).as_posix(): path.read_text(encoding="utf-8")
+        for path in repo.files()
+        if path.suffix == ".md"
+    }
+
+
+def readme(repo: Repo) -> str:
+    """Read README.md."""
+    return (repo.path / "README.md").read_text(encoding="utf-8")
+
+
+def prose(page: str) -> str:
+    """Return a page with each code block replaced by one word."""
+    return re.sub(r"^```.*?^```$", "code", page, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(page: str) -> Iterator[str]:
+    """Find the commands in the console blocks, with continued lines joined."""
+    for block in re.findall(r"^```console\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", "").splitlines():
+            if command := line.partition(" #")[0].strip():
+                yield command
+
+
+def anchors(page: str) -> set[str]:
+    """Return the anchors that GitHub and GitLab give the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in headings}
+
+
 @every_variant
-def test_every_target_that_is_named_can_be_made(repo: Repo) -> None:
-    """Both ways: what the README tells to make is there, and make alone lists all that is."""
-    readme = (repo.path / "README.md").read_text()
-    named = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", readme, re.MULTILINE))
+def test_every_named_target_exists(repo: Repo) -> None:
+    """The pages name only targets that exist, and `make` lists all of them."""
+    named = {
+        target
+        for page in pages(repo).values()
+        for target in re.findall(r"(?:^|`)make ([a-z0-9-]+)", page, re.MULTILINE)
+    }
     phony = re.search(r"^\.PHONY: (.*)$", (repo.path / "Makefile").read_text(), re.MULTILINE)
     assert phony
-    assert named
+    assert {"build", "up", "test", "down"} <= set(
+        re.findall(r"^make ([a-z0-9-]+)", readme(repo), re.MULTILINE)
+    )
     assert named <= targets(repo)
     assert targets(repo) == set(phony[1].split())
 
 
 @every_variant
-def test_the_table_of_settings_is_the_answers(repo: Repo) -> None:
+def test_console_commands_name_existing_programs_and_files(repo: Repo) -> None:
+    """A command starts a known program or a script of this repository; its files exist."""
+    for name, page in pages(repo).items():
+        for command in commands(page):
+            program, *words = command.split()
+            assert program in PROGRAMS or (repo.path / program).is_file(), (name, command)
+            for word in words:
+                if re.fullmatch(r"(?:\./)?[a-z][\w-]*/[\w./-]*|\./[\w.-]+", word):
+                    path = word.removeprefix("./")
+                    assert path in NOT_RENDERED or (repo.path / path).exists(), (name, command)
+
+
+@every_variant
+def test_settings_table_lists_all_answers(repo: Repo) -> None:
     """Each question that was asked, with its answer, and no other."""
-    readme = (repo.path / "README.md").read_text()
-    _, _, settings = readme.partition("\n## Settings\n")
+    _, _, settings = readme(repo).partition("\n## Settings\n")
     rows = re.findall(r"^\| `(\w+)` \| (?:`(.*)`|none) \| .+\? \|$", settings, re.MULTILINE)
     assert dict(rows) == repo.deployment.answers
 
 
 @every_variant
-def test_files_that_are_named_are_there(repo: Repo) -> None:
+def test_named_files_exist(repo: Repo) -> None:
     """A path in backticks is a path of this repository, or one of the user's own."""
-    readme = (repo.path / "README.md").read_text()
-    # Places of the user, and what `make` writes.
-    own = {
-        "compose.override.yaml",
-        ".gitlab-ci.local.yml",
-        "dev/stack/keystone/clouds.yaml",
-        "devstack/placement.env",
-        "load/",
-    }
-    named = set(re.findall(r"`([a-z.][\w./-]*(?:\.(?:ya?ml|txt|md|sh|ini)|/))`", readme))
-    assert "placement-chart/" in named
-    assert [name for name in named - own if not (repo.path / name).exists()] == []
+    pattern = r"`([a-z.][\w./-]*(?:\.(?:ya?ml|txt|md|sh|ini)|/))`"
+    own = {*NOT_RENDERED, "policy.yaml"}
+    named = {name: set(re.findall(pattern, page)) for name, page in pages(repo).items()}
+    assert "placement-chart/" in named["README.md"]
+    for page, names in named.items():
+        folders = [repo.path, (repo.path / page).parent]
+        missing = [
+            name for name in names - own if not any((folder / name).exists() for folder in folders)
+        ]
+        assert missing == [], page
 
 
 @every_variant
-def test_the_picture_has_this_deployments_parts_and_no_other(repo: Repo) -> None:
-    """As far as Mermaid's nodes go: Keystone, memcached and the way in are drawn where they are."""
-    readme = (repo.path / "README.md").read_text()
-    picture = readme.partition("```mermaid\n")[2].partition("```")[0]
+def test_diagram_shows_exactly_the_deployments_parts(repo: Repo) -> None:
+    """Keystone, memcached and the Ingress or Gateway are drawn where they exist."""
+    picture = readme(repo).partition("```mermaid\n")[2].partition("```")[0]
     nodes = set(re.findall(r"(?:--> |^ +)(\w+)[(\[]", picture, re.MULTILINE))
-    it = repo.deployment
+    deployment = repo.deployment
     expected = {"client", "placement", "database"}
-    expected |= {"keystone"} if it.keystone else set()
-    expected |= {"memcached"} if it.keystone_memcached_servers else set()
-    expected |= {it.exposure} if it.exposed else set()
+    expected |= {"keystone"} if deployment.keystone else set()
+    expected |= {"memcached"} if deployment.keystone_memcached_servers else set()
+    expected |= {deployment.exposure} if deployment.exposed else set()
     assert nodes == expected
 
 
 @every_variant
-def test_a_database_url_is_shown_where_there_is_a_server(repo: Repo) -> None:
-    """With the driver that the image has for it; SQLite needs none."""
-    readme = (repo.path / "README.md").read_text()
+def test_database_urls_use_the_drivers_of_the_image(repo: Repo) -> None:
+    """Only a server has a URL; SQLite needs none."""
     drivers = {"postgresql": {"postgresql+psycopg2"}, "mysql": {"mysql+pymysql"}, "sqlite": set()}
-    assert set(re.findall(r"(\w+\+\w+)://", readme)) == drivers[repo.deployment.database]
+    shown = {url for page in pages(repo).values() for url in re.findall(r"(\w+\+\w+)://", page)}
+    assert shown == drivers[repo.deployment.database]
+
+
+@every_variant
+def test_readme_lists_exactly_the_pages_in_docs(repo: Repo) -> None:
+    """No page that this deployment does not need, and none that nothing leads to."""
+    listed = set(
+        re.findall(r"^\| \[[\w-]+\.md\]\(docs/([\w-]+\.md)\) \|", readme(repo), re.MULTILINE)
+    )
+    assert listed == {path.name for path in (repo.path / "docs").iterdir()}
+    assert listed == repo.deployment.pages.keys()
+
+
+@every_variant
+def test_links_resolve(repo: Repo) -> None:
+    """A relative link leads to a file, and its anchor to a heading."""
+    texts = pages(repo)
+    for name, page in texts.items():
+        for link in re.findall(r"\]\(([^)]+)\)", prose(page)):
+            if link.startswith("https://"):
+                continue
+            path, _, anchor = link.partition("#")
+            target = (repo.path / name).parent.joinpath(path) if path else repo.path / name
+            assert target.exists(), (name, link)
+            if anchor:
+                key = target.resolve().relative_to(repo.path.resolve()).as_posix()
+                assert anchor in anchors(texts[key]), (name, link)
+
+
+@every_variant
+def test_pages_are_short_and_complete(repo: Repo) -> None:
+    """At most 150 lines, no doubled blank line, no blank line at the end, no empty section."""
+    for name, page in pages(repo).items():
+        assert len(page.splitlines()) <= LONGEST, name
+        assert "\n\n\n" not in page, name
+        assert page.endswith("\n"), name
+        assert not page.endswith("\n\n"), name
+        headings = [(len(mark), title) for mark, title in _headings_without_text(page)]
+        assert headings == [], name
+
+
+def _headings_without_text(page: str) -> Iterator[tuple[str, str]]:
+    """Find each heading that the end, or a heading of its own level or above, follows at once."""
+    lines = [line for line in prose(page).splitlines() if line]
+    for line, following in zip(lines, [*lines[1:], "#"], strict=True):
+        heading = re.fullmatch(r"(#+) (.+)", line)
+        after = re.fullmatch(r"(#+)(?: .*)?", following)
+        if heading and after and len(after[1]) <= len(heading[1]):
+            yield heading[1], heading[2]
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_template_contains_few_statements(template: Path) -> None:
+    """Decisions are properties of Deployment; a page prints them."""
+    lines = template.read_text(encoding="utf-8").splitlines()
+    assert sum("{%" in line for line in lines) <= 7

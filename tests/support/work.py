@@ -34,7 +34,7 @@ IGNORED = {
 """What `make` writes there with secrets in it, and git ignores."""
 
 ELSEWHERE = {
-    "README.md": ("## What is where\n", "## Who is called at night\n\nThe one on duty.\n\n"),
+    "README.md": ("## Files\n", "## Who is called at night\n\nThe one on duty.\n\n"),
     "shared/placement-uwsgi.ini": ("[uwsgi]\n", "# Longer, for our slow proxy.\n"),
     "gabbits/traits.yaml": ("tests:\n", "# Ours are in local/.\n"),
 }

@@ -70,7 +70,7 @@ def test_a_change_of_a_setting_runs_nothing(
 
 def test_a_misspelt_name_in_a_template_stops_the_render(template: Path, tmp_path: Path) -> None:
     """It would be empty text otherwise, in a file that somebody deploys."""
-    publish(template, "100.0.0", {"template/README.md.jinja": ("## The image\n", "{{ imag }}\n")})
+    publish(template, "100.0.0", {"template/README.md.jinja": ("## Quick start\n", "{{ imag }}\n")})
     command = [sys.executable, "-m", "copier", "copy", "--trust", "--defaults"]
     done = subprocess.run(
         [*command, template, tmp_path / "out"], text=True, capture_output=True, check=False

@@ -66,9 +66,9 @@ def in_repository(stack: Stack, command: str) -> str:
 
 
 def assert_openstack_client_works(stack: Stack) -> None:
-    """The command of README.md, against Keystone and Placement."""
-    readme = (stack.repository / "README.md").read_text(encoding="utf-8")
-    command = re.search(r"^dev/stack/keystone/openstack .*$", readme, re.MULTILINE)
+    """The command of docs/keystone.md, against Keystone and Placement."""
+    page = (stack.repository / "docs/keystone.md").read_text(encoding="utf-8")
+    command = re.search(r"^dev/stack/keystone/openstack .*$", page, re.MULTILINE)
     assert command
     create = command[0].replace("provider list", f"provider create --uuid {UUID} from-osc")
     # Another cloud that the shell is set up for does not matter.

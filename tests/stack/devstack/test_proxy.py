@@ -41,7 +41,7 @@ ENTRYPOINT ["sh", "-c", ". /etc/apache2/envvars && exec apache2 -D FOREGROUND"]
 IDENTITY = 'ProxyPass "/identity" "http://127.0.0.1:5000" retry=0 acquire=1\n'
 
 
-# README.md's way to run it with Podman; this database has no tables yet.
+# docs/devstack.md's way to run it with Podman; this database has no tables yet.
 RUN = (
     "--publish=127.0.0.1::80",
     "--sysctl=net.ipv4.ip_unprivileged_port_start=0",
@@ -131,7 +131,7 @@ class Keystone:
 
 @pytest.fixture(scope="session")
 def apache(engine: str, once: Once) -> str:
-    """Build Debian's Apache with the modules that README.md names."""
+    """Build Debian's Apache with the modules that docs/devstack.md names."""
     name = "localhost/placement-test-apache"
 
     def build() -> None:

@@ -39,8 +39,9 @@ def test_an_answer_is_changed_and_taken_back_as_it_says(repository: Path) -> Non
     assert replicas(repository) == 4
     assert load(repository / ".copier-answers.yml")["host"] == "p.example.com"
     assert git(repository, "diff") == ""
+    pages = ["docs/database.md", "docs/exposure.md", "docs/upgrades.md"]
     assert git(repository, "diff", "--cached", "--name-only").split() == sorted(
-        [".copier-answers.yml", "README.md", VALUES]
+        [".copier-answers.yml", "README.md", *pages, VALUES]
     )
     subprocess.run(TAKE_BACK.split(), cwd=repository, check=True)
     assert state(repository) == before
@@ -120,9 +121,9 @@ def test_a_wrong_answer_is_refused_with_what_is_right(
 
 
 def test_a_setting_does_not_take_a_newer_template_along(template: Path, repository: Path) -> None:
-    publish(template, "100.0.0", {"template/README.md.jinja": ("## The image\n", "## Image\n")})
+    publish(template, "100.0.0", {"template/README.md.jinja": ("## Quick start\n", "## Image\n")})
     assert make(repository, "set", "replicas=4").returncode == 0
-    assert "## The image\n" in (repository / "README.md").read_text()
+    assert "## Quick start\n" in (repository / "README.md").read_text()
     assert load(repository / ".copier-answers.yml")["_commit"] == "99.99.99"
 
 
@@ -132,7 +133,7 @@ def test_the_newest_version_is_taken_and_said_what_is_new(template: Path, reposi
         template,
         "100.0.0",
         {
-            "template/README.md.jinja": ("## The image\n", "## Image\n"),
+            "template/README.md.jinja": ("## Quick start\n", "## Image\n"),
             "CHANGELOG.md": NEWS,
         },
     )
@@ -167,10 +168,10 @@ def test_a_conflict_keeps_both_versions_and_cannot_be_committed_unseen(
     template: Path, repository: Path
 ) -> None:
     """As after a merge: markers in the file, an unmerged path in git, and an exit code."""
-    insert(repository / "README.md", "## The image\n", "## Our image\n", replace=True)
+    insert(repository / "README.md", "## Quick start\n", "## Our image\n", replace=True)
     commit_all(repository)
     before = state(repository)
-    publish(template, "100.0.0", {"template/README.md.jinja": ("## The image\n", "## Image\n")})
+    publish(template, "100.0.0", {"template/README.md.jinja": ("## Quick start\n", "## Image\n")})
     done = make(repository, "update")
     assert done.returncode != 0
     assert "You and the template have changed the same lines: README.md" in done.stdout

@@ -26,7 +26,7 @@ FEW = [
 CALLED = {
     "gabbits/local/mine.yaml": "gabbits/local/",
     ".github/workflows/mine.yml": ".github/workflows/",
-    "placement-chart/templates/local-mine.yaml": "local-*.yaml",
+    "placement-chart/templates/local-mine.yaml": "placement-chart/templates/local-*.yaml",
 }
 
 
