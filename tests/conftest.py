@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,11 +40,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def _as_at_a_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep out the developer's own Copier defaults, and the `make test` that runs this."""
+    """Keep out the developer's own Copier defaults, and the `make test` that runs this.
+
+    dev/maintain runs the maintenance tool of the work tree, which is faster than to install it from
+    git; test_maintain.py does that.
+    """
     with pytest.MonkeyPatch.context() as patch:
         settings = tmp_path_factory.mktemp("settings") / "settings.yml"
         settings.write_text("{}\n", encoding="utf-8")
         patch.setenv("COPIER_SETTINGS_PATH", str(settings))
+        patch.setenv("COPIER_PLACEMENT", f"{sys.executable} -m copier_placement")
         for variable in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
             patch.delenv(variable, raising=False)
         yield
@@ -52,7 +58,15 @@ def _as_at_a_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def copier_template_paths() -> list[str]:
     """Tell pytest-copier what belongs to the template."""
-    return ["CHANGELOG.md", "copier.yml", "extensions", "releases", "template"]
+    return [
+        "CHANGELOG.md",
+        "copier.yml",
+        "extensions",
+        "pyproject.toml",
+        "releases",
+        "src",
+        "template",
+    ]
 
 
 @pytest.fixture(scope="session")

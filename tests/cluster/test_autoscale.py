@@ -69,8 +69,8 @@ def test_pods_come_with_the_load_and_go_after_it(
 
 def test_a_load_that_cannot_be_is_refused(site: Site) -> None:
     for words, complaint in (
-        (["CLIENTS=none"], "CLIENTS=none: say a whole number"),
-        (["HELM_RELEASE=nobody"], "`make deploy` first"),
+        (["CLIENTS=none"], "'none' is not a whole number from 1 to 100"),
+        (["HELM_RELEASE=nobody"], "Run `make deploy` first"),
     ):
         done = site.try_make("load", *words)
         assert done.returncode != 0

@@ -62,7 +62,7 @@ def missing_secrets(site: Site) -> list[str]:
     """Ask `make doctor` which Secrets are missing in the cluster."""
     done = site.try_make("doctor", "ARGS=--json --cluster")
     found = json.loads(done.stdout)["findings"]
-    return [it["what"] for it in found if it["check"] == "cluster"]
+    return [it["problem"] for it in found if it["check"] == "cluster"]
 
 
 def e2e(site: Site, gateway: str) -> None:

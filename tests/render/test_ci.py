@@ -21,7 +21,7 @@ from tests.support.template import ROOT, Render, load
 from tests.support.variants import every_variant
 
 # What a step begins with: nothing that brings a tool of its own, in whatever version.
-KNOWN = {"apt-get", "dev/ci/install-tools", "dev/propose-update.sh", "gh", "make"}
+KNOWN = {"apt-get", "dev/ci/install-tools", "dev/maintain", "gh", "make"}
 STEPS = ["make lint", "make build", "make up", "make test", "make chart-test"]
 
 
@@ -49,11 +49,11 @@ def commands(job: dict[str, Any]) -> list[str]:
 def test_each_service_has_its_files_and_none_has_none(repo: Repo) -> None:
     there = {
         path.relative_to(repo.path).as_posix()
-        for pattern in (".github/**/*", ".gitlab*", "dev/ci/install-tools", "dev/propose-update.sh")
+        for pattern in (".github/**/*", ".gitlab*", "dev/ci/install-tools")
         for path in repo.path.glob(pattern)
         if path.is_file()
     }
-    scripts = {"dev/ci/install-tools", "dev/propose-update.sh"}
+    scripts = {"dev/ci/install-tools"}
     assert (
         there
         == {
@@ -118,7 +118,7 @@ def test_a_change_is_tested_and_a_schedule_proposes_an_update(repo: Repo) -> Non
     test, update = jobs(repo).values()
     assert [it for it in commands(test) if it.startswith("make")] == STEPS
     assert {it.removeprefix("make ") for it in STEPS} <= targets(repo)
-    assert "dev/propose-update.sh" in commands(update)
+    assert "dev/maintain propose-update" in commands(update)
     if repo.deployment.ci == "gitlab":
         scheduled = '$CI_PIPELINE_SOURCE == "schedule"'
         assert test["rules"][0] == {"if": scheduled, "when": "never"}

@@ -49,27 +49,6 @@ def in_memory() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def upkeep_tools(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Have make install what `make set` runs, once for all repositories."""
-    repository = copied(render({}), tmp_path_factory.mktemp("tools") / "repo")
-    done = make(repository, "dev/.venv-upkeep/bin")
-    assert done.returncode == 0, done.stderr
-    return repository / "dev/.venv-upkeep"
-
-
-@pytest.fixture
-def equip(upkeep_tools: Path) -> Callable[[Path], None]:
-    """Give a repository these tools, as if make had installed them there."""
-
-    def equip(repository: Path) -> None:
-        subprocess.run(["cp", "-al", upkeep_tools, repository / "dev"], check=True)
-        # Newer than its requirements, for make.
-        (repository / "dev/.venv-upkeep/bin").touch()
-
-    return equip
-
-
 @pytest.fixture
 def template(copier_template: Path, tmp_path: Path) -> Path:
     """Clone the template, to make newer versions of it. Its own is 99.99.99."""
@@ -79,9 +58,7 @@ def template(copier_template: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def repository(
-    render: Render, template: Path, tmp_path: Path, equip: Callable[[Path], None]
-) -> Path:
+def repository(render: Render, template: Path, tmp_path: Path) -> Path:
     """Have what an operator with PostgreSQL and an ingress has, as if copied from that template."""
 
     def of_that_template(repository: Path) -> None:
@@ -91,7 +68,7 @@ def repository(
         )
         answers.write_text(text)
 
-    return copied(render(OPERATOR), tmp_path / "repo", of_that_template, equip)
+    return copied(render(OPERATOR), tmp_path / "repo", of_that_template)
 
 
 def new_repository(

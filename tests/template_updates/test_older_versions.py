@@ -102,7 +102,7 @@ def test_a_file_that_the_template_drops_goes_by_name(template: Path, repository:
     git(template, "rm", "--quiet", "template/gabbi.yaml.jinja")
     publish(template, "100.0.0")
     done = make(repository, "update")
-    assert "This file goes: gabbi.yaml, with what you have changed in it" in done.stdout
+    assert "gabbi.yaml will be deleted, including your edits." in done.stdout
     assert "# Our line." in git(repository, "show", "HEAD:gabbi.yaml")
 
 

@@ -79,7 +79,7 @@ def test_on_a_terminal_nothing_is_changed_without_a_yes(repository: Path) -> Non
     for answer, number in (("n", 3), ("y", 4)):
         # Who has seen enough leaves the pager early.
         asked = at_a_terminal(repository, pager="head -n 1")
-        asked.expect(r"answers\.yml[\s\S]*Make these changes\? \[y/N\] ")
+        asked.expect(r"answers\.yml[\s\S]*Apply these changes\? \[y/N\] ")
         assert state(repository)[:4] == before[:4]
         asked.sendline(answer)
         asked.expect(pexpect.EOF)
@@ -89,12 +89,12 @@ def test_on_a_terminal_nothing_is_changed_without_a_yes(repository: Path) -> Non
 def test_a_commit_while_it_asks_is_not_undone(repository: Path) -> None:
     """What it showed is not what there is any more."""
     asked = at_a_terminal(repository, pager="cat")
-    asked.expect(r"Make these changes\?")
+    asked.expect(r"Apply these changes\?")
     (repository / "values.local.yaml").write_text("threads: 3\n")
     commit_all(repository)
     before = state(repository)[:4]
     asked.sendline("y")
-    asked.expect("there is a new commit meanwhile")
+    asked.expect("HEAD has moved in the meantime")
     asked.expect(pexpect.EOF)
     assert state(repository)[:4] == before
 
@@ -105,9 +105,9 @@ def test_a_commit_while_it_asks_is_not_undone(repository: Path) -> None:
         (["replica=4"], "'replica': no such question; did you mean replicas?"),
         (["replicas=many"], "replicas: is 'many'"),
         (["database=sqlite"], "replicas: sqlite is one file for one process, not for 3"),
-        (["gateway_name=public"], "with these answers nobody asks for gateway_name"),
+        (["gateway_name=public"], "gateway_name is not used with these answers"),
         (["host=a b; touch /tmp/x $(HOME) 'q' \\"], "host: is"),
-        ([], "make set NAME=value"),
+        ([], "Name one, as in `make set replicas=3`"),
     ],
 )
 def test_a_wrong_answer_is_refused_with_what_is_right(
@@ -141,7 +141,7 @@ def test_the_newest_version_is_taken_and_said_what_is_new(template: Path, reposi
     commit_all(template)
     done = make(repository, "update")
     assert done.returncode == 0, done.stderr
-    assert "The template goes from 99.99.99 to 100.0.0." in done.stdout
+    assert "The template changes from version 99.99.99 to 100.0.0." in done.stdout
     assert "Answers to the moon." in done.stdout
     assert "## Image\n" in (repository / "README.md").read_text()
     assert "Unfinished" not in (repository / "README.md").read_text()
@@ -174,7 +174,7 @@ def test_a_conflict_keeps_both_versions_and_cannot_be_committed_unseen(
     publish(template, "100.0.0", {"template/README.md.jinja": ("## Quick start\n", "## Image\n")})
     done = make(repository, "update")
     assert done.returncode != 0
-    assert "You and the template have changed the same lines: README.md" in done.stdout
+    assert "Conflict: you and the template changed the same lines of README.md." in done.stdout
     assert unsettled(repository) == {"README.md"}
     text = (repository / "README.md").read_text()
     assert "## Our image\n" in text
@@ -192,8 +192,10 @@ def test_an_edited_file_that_an_answer_removes_is_named_before_it_goes(repositor
     commit_all(repository)
     done = make(repository, "set", "ci=gitlab")
     assert done.returncode == 0, done.stderr
-    assert "This file goes: .github/workflows/ci.yml, with what you have changed" in done.stdout
-    assert "This file goes: .github/workflows/update.yml\n" in done.stdout
+    assert (
+        ".github/workflows/ci.yml will be deleted, including your edits. They remain" in done.stdout
+    )
+    assert ".github/workflows/update.yml will be deleted.\n" in done.stdout
     assert not (repository / ".github/workflows/ci.yml").exists()
     assert (repository / ".github/workflows/mine.yml").read_text() == "name: mine\n"
 
@@ -208,7 +210,7 @@ def test_a_file_that_git_ignores_is_not_written_over(template: Path, repository:
     before = state(repository)
     done = make(repository, "update")
     assert done.returncode != 0
-    assert "git ignores here" in done.stderr
+    assert "that git ignores: " in done.stderr
     assert "notes.md" in done.stderr
     assert (repository / "notes.md").read_text() == "Only here.\n"
     assert state(repository) == before
@@ -226,11 +228,9 @@ def test_own_values_that_git_ignores_stay(repository: Path) -> None:
     assert replicas(repository) == 4
 
 
-def test_a_folder_of_a_larger_repository_is_updated_alone(
-    template: Path, tmp_path: Path, equip: Callable[[Path], None]
-) -> None:
+def test_a_folder_of_a_larger_repository_is_updated_alone(template: Path, tmp_path: Path) -> None:
     """What is not committed beside it stays."""
-    inside = new_repository(template, tmp_path / "all/placement", {}, equip)
+    inside = new_repository(template, tmp_path / "all/placement", {})
     shutil.rmtree(inside / ".git")
     (tmp_path / "all/notes.txt").write_text("one\n")
     commit_all(tmp_path / "all")
@@ -337,11 +337,11 @@ def removed_choice(repository: Path, template: Path) -> None:
         (not_committed, "not committed. Commit them"),
         (sparse, "git sparse-checkout disable"),
         (outside_git, "git init && git add --all && git commit"),
-        (template_moved, "If the template has moved, write its new place"),
-        (version_lost, "Copier cannot take version 99.99.99-1-gabcdef0"),
-        (no_answers, ".copier-answers.yml is not here.\nPut back"),
+        (template_moved, "If the template has moved, change `_src_path`"),
+        (version_lost, "Copier cannot fetch version 99.99.99-1-gabcdef0"),
+        (no_answers, ".copier-answers.yml is missing.\nRestore"),
         (not_yaml, ".copier-answers.yml cannot be read"),
-        (no_mapping, "is no mapping of names to answers.\nPut back"),
+        (no_mapping, "is not a mapping of names to answers.\nRestore"),
         (wrong_type, "replicas: is 'many'"),
         (unknown_key, "'replica': no such question; did you mean replicas?"),
         (removed_choice, "database: is 'postgresql', which is not a choice"),
@@ -370,7 +370,7 @@ def test_what_cannot_be_updated_is_refused_and_stays_as_it_is(
 def test_an_interrupted_update_leaves_nothing_half_done(repository: Path, number: int) -> None:
     """Copier by itself would leave half an update; here it works elsewhere until the end."""
     before, known = tree(repository), state(repository)
-    command = ["dev/.venv-upkeep/bin/python", "dev/upkeep", "set", "replicas=4"]
+    command = ["dev/maintain", "set", "replicas=4"]
     done = subprocess.Popen(command, cwd=repository, stderr=subprocess.PIPE, text=True)
     # Half-way is when Copier has begun to write into the scratch work tree.
     while "replicas: 4" not in answers_of_scratch(repository):
@@ -381,7 +381,7 @@ def test_an_interrupted_update_leaves_nothing_half_done(repository: Path, number
     assert done.returncode != 0
     assert tree(repository) == before
     if number != signal.SIGKILL:
-        assert "Interrupted: nothing is changed." in said
+        assert "Interrupted. Nothing was changed." in said
         assert state(repository) == known
         return
     assert make(repository, "set", "replicas=4").returncode == 0

@@ -22,7 +22,7 @@ def findings(repository: Path, *flags: str, **options: str) -> list[dict[str, st
     """Return what it finds, as a program gets to know; its exit code has to say the same."""
     done = make(repository, "doctor", f"ARGS={' '.join(['--json', *flags])}", **options)
     told = json.loads(done.stdout)
-    assert told["well"] == (done.returncode == 0) == (told["findings"] == [])
+    assert told["ok"] == (done.returncode == 0) == (told["findings"] == [])
     found: list[dict[str, str]] = told["findings"]
     return found
 
@@ -99,18 +99,23 @@ def no_git(repository: Path, template: Path) -> None:
     ("spoil", "check", "what", "do"),
     [
         (drift, "drift", "placement-chart/values.yaml differs", "your own places"),
-        (windows_line_ends, "drift", "+#!/bin/sh\\r\n", "an update merges it"),
-        (no_own_values, "files", "values.local.yaml is of the template", "git checkout HEAD --"),
-        (lost_right, "drift", "dev/stack/engine cannot be executed", "chmod +x dev/stack/engine"),
-        (deleted, "files", "shared/placement-uwsgi.ini is of the template", "git checkout"),
-        (markers, "conflicts", "values.local.yaml has a conflict", "choose between"),
-        (rejection, "conflicts", "Makefile.rej holds changes", "put by hand into Makefile"),
+        (windows_line_ends, "drift", "+#!/bin/sh\\r\n", "updates merge it here"),
+        (
+            no_own_values,
+            "files",
+            "values.local.yaml belongs to the template",
+            "git checkout HEAD --",
+        ),
+        (lost_right, "drift", "dev/stack/engine is not executable", "chmod +x dev/stack/engine"),
+        (deleted, "files", "shared/placement-uwsgi.ini belongs to the template", "git checkout"),
+        (markers, "conflicts", "values.local.yaml has an unresolved conflict", "choose between"),
+        (rejection, "conflicts", "Makefile.rej holds changes", "apply them to Makefile by hand"),
         (unknown_answer, "answers", "'replica': no such question; did you mean replicas?", ""),
-        (idle_answer, "answers", "keystone_region has no effect", "remove the line"),
-        (broken_answers, "answers", "cannot be read", "Put back what Copier wrote"),
-        (newer, "template", "100.0.0 is out, and this is 99.99.99", "make update"),
+        (idle_answer, "answers", "keystone_region is not used", "delete the line"),
+        (broken_answers, "answers", "cannot be read", "Restore what Copier wrote"),
+        (newer, "template", "version 100.0.0 is available, this is 99.99.99", "make update"),
         (stricter, "template", "replicas: is 3; answer a whole number", "make set"),
-        (foreign_template, "files", "autoscaler.yaml is not of the template", "local-"),
+        (foreign_template, "files", "autoscaler.yaml is not part of the template", "local-"),
         (no_git, "git", "not in git", "git init"),
     ],
     ids=lambda it: it.__name__ if callable(it) else "",
@@ -127,8 +132,8 @@ def test_what_is_not_well_is_found_with_what_to_do(
     spoil(repository, template)
     [found] = findings(repository)
     assert found["check"] == check
-    assert what in found["what"] + found["detail"]
-    assert do in found["do"]
+    assert what in found["problem"] + found["detail"]
+    assert do in found["fix"]
 
 
 def test_a_deleted_file_comes_back_by_the_command_it_says(repository: Path) -> None:
@@ -137,7 +142,7 @@ def test_a_deleted_file_comes_back_by_the_command_it_says(repository: Path) -> N
     deleted(repository, repository)
     change_answers(repository, "replicas=4")
     [found] = findings(repository)
-    git(repository, *found["do"].partition("git ")[2].split())
+    git(repository, *found["fix"].partition("git ")[2].split())
     assert (repository / "shared/placement-uwsgi.ini").read_text() == before
 
 
@@ -149,7 +154,7 @@ def test_the_difference_and_the_news_are_shown(repository: Path, template: Path)
     assert done.returncode != 0
     assert "+# Ours.\n" in done.stdout
     assert "Answers to the moon." in done.stdout
-    assert "2 not well." in done.stdout
+    assert "2 problems." in done.stdout
 
 
 def test_tools_that_are_missing_are_named(repository: Path, tmp_path: Path) -> None:
@@ -161,7 +166,7 @@ def test_tools_that_are_missing_are_named(repository: Path, tmp_path: Path) -> N
             (few / path.name).symlink_to(path)
     found = findings(repository, "--cluster", PATH=str(few))
     assert {it["check"] for it in found} == {"tools"}
-    named = " ".join(it["what"] for it in found)
+    named = " ".join(it["problem"] for it in found)
     assert all(name in named for name in ("docker or podman", "helm", "kubectl"))
 
 
@@ -169,9 +174,9 @@ def test_a_cluster_that_does_not_answer_is_no_cluster_without_secrets(repository
     """What cannot be known is said to be so; tests/cluster/ asks a real one."""
     found = findings(repository, "--cluster", KUBECONFIG=os.devnull)
     if shutil.which("kubectl"):
-        assert [it["what"][:19] for it in found] == ["kubectl cannot tell"]
+        assert [it["problem"][:27] for it in found] == ["kubectl cannot read the Secrets"[:27]]
     else:
-        assert ["kubectl is missing" in it["what"] for it in found] == [True]
+        assert ["kubectl is missing" in it["problem"] for it in found] == [True]
 
 
 def test_a_botched_file_is_found_though_the_version_is_the_newest(repository: Path) -> None:

@@ -51,7 +51,7 @@ class Site:
             "GIT_CONFIG_VALUE_0": PUSHED_TO,
         }
         return subprocess.run(
-            ["dev/propose-update.sh"],
+            ["dev/maintain", "propose-update"],
             cwd=self.clone,
             env={**kept, **redirected, **env},
             stdin=subprocess.DEVNULL,
@@ -83,24 +83,21 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def rendered(
-    copier_template: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path, Path]:
-    """Render the default once, and install the tools of `make update` beside it."""
+def rendered(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Render the default once."""
     folder = tmp_path_factory.mktemp("propose")
     template, repository = folder / "template", folder / "repository"
     git(folder, "clone", "--quiet", str(copier_template), str(template))
     run_copy(str(template), repository, defaults=True, unsafe=True, quiet=True)
     git(repository, "init", "--quiet", "--initial-branch", "main")
     commit_all(repository)
-    subprocess.run(["make", "dev/.venv-upkeep/bin"], cwd=repository, check=True)
-    return template, repository, repository / "dev/.venv-upkeep"
+    return template, repository
 
 
 @pytest.fixture
-def site(rendered: tuple[Path, Path, Path], tmp_path: Path) -> Site:
+def site(rendered: tuple[Path, Path], tmp_path: Path) -> Site:
     """Clone it by way of a remote that takes push options and writes them down."""
-    template, repository, tools = rendered
+    template, repository = rendered
     site = Site(template, tmp_path / "clone", tmp_path / "remote.git", tmp_path / "options")
     git(tmp_path, "clone", "--quiet", "--bare", str(repository), str(site.remote))
     git(site.remote, "config", "receive.advertisePushOptions", "true")
@@ -108,9 +105,6 @@ def site(rendered: tuple[Path, Path, Path], tmp_path: Path) -> Site:
     hook.write_text(f'#!/bin/sh\nenv | sed -n "s/^GIT_PUSH_OPTION_[0-9]*=//p" >>{site.options}\n')
     hook.chmod(0o755)
     git(tmp_path, "clone", "--quiet", str(site.remote), str(site.clone))
-    shutil.copytree(tools, site.clone / "dev/.venv-upkeep", symlinks=True, copy_function=os.link)
-    # Not older than what it was installed from.
-    (site.clone / "dev/.venv-upkeep/bin").touch()
     git(template, "checkout", "--quiet", "--detach", "99.99.99")
     subprocess.run(["git", "tag", "--delete", "100.0.0"], cwd=template, check=False)
     return site
@@ -148,7 +142,7 @@ def test_a_newer_version_is_pushed_once_with_what_gitlab_makes_a_merge_request_o
     branches = site.branches()
     again = site.propose(**GITLAB)
     assert again.returncode == 0, again.stderr
-    assert f"the branch {BRANCH} is there already" in again.stdout
+    assert f"the branch {BRANCH} is already pushed" in again.stdout
     assert site.branches() == branches
     assert site.options.read_text().count("merge_request.create") == 1
 
@@ -171,7 +165,7 @@ def test_the_branch_is_made_anew_until_somebody_else_works_on_it(site: Site) -> 
     branches = site.branches()
     again = site.propose(**GITLAB)
     assert again.returncode == 0, again.stderr
-    assert "somebody else has written to the branch" in again.stdout
+    assert "somebody else has committed to the branch" in again.stdout
     assert site.branches() == branches
 
 
@@ -204,7 +198,7 @@ def test_without_a_token_gitlab_is_told_what_to_make(site: Site) -> None:
     site.release()
     done = site.propose(**{**GITLAB, "UPDATE_TOKEN": ""})
     assert done.returncode == 1
-    assert "there is no UPDATE_TOKEN" in done.stderr
+    assert "no UPDATE_TOKEN is set" in done.stderr
     assert "    make update\n" in done.stderr
     assert site.branches().keys() == {"main"}
     assert git(site.clone, "status", "--porcelain") == ""
@@ -219,7 +213,7 @@ def test_a_push_that_is_refused_says_what_to_set(site: Site) -> None:
     done = site.propose(GITHUB_REF_NAME="main")
     assert done.returncode == 1
     assert "refusing to allow a change to a workflow" in done.stderr
-    assert "make a secret UPDATE_TOKEN" in done.stderr
+    assert "create a secret UPDATE_TOKEN" in done.stderr
     assert "    make update\n" in done.stderr
     assert git(site.clone, "status", "--porcelain") == ""
 

@@ -1,4 +1,4 @@
-"""The Placement that Helm has put into the cluster of kubectl's current context."""
+"""The Placement that Helm has deployed to the cluster of kubectl's current context."""
 
 import json
 import subprocess
@@ -10,11 +10,13 @@ from urllib.parse import quote
 
 from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_fixed
 
+from ..errors import MaintenanceError
+
 POD_SCRIPT = Path("dev/load-pod.py")
 TOKEN_SCRIPT = Path("placement-chart/files/ask.py")
 COMPONENT = "app.kubernetes.io/component"
 CONTAINER = "placement"
-# What a pod that loads Placement has of Placement's own: its image, settings and Secrets.
+# What the load test's pod shares with Placement's own pods: the image, settings and Secrets.
 SHARED_BY_PODS = (
     "automountServiceAccountToken",
     "enableServiceLinks",
@@ -25,17 +27,13 @@ SHARED_BY_PODS = (
     "tolerations",
 )
 SHARED_BY_CONTAINERS = ("env", "envFrom", "image", "imagePullPolicy", "securityContext")
-# How long the pod may take to start, and longer than its slowest request may take to end.
+# A limit for the start of the pod, longer than the slowest request may take.
 START_SECONDS = 60
 CPU_UNITS = {"n": 1e-9, "u": 1e-6, "m": 1e-3}
 
 
-class ClusterError(Exception):
-    """What the cluster does not do, in one line."""
-
-
 def cores(quantity: str) -> float:
-    """Return a quantity of CPU, such as 250m, as a number."""
+    """Return a Kubernetes quantity of CPU, such as 250m, in cores."""
     unit = CPU_UNITS.get(quantity[-1])
     return float(quantity[:-1]) * unit if unit else float(quantity)
 
@@ -44,13 +42,13 @@ class Deployment:
     """The Deployment of a Helm release, and its Service."""
 
     def __init__(self, namespace: str, selector: str) -> None:
-        """Find it, and see that it serves."""
+        """Find both by their labels; refuse a Deployment without a ready pod."""
         self.namespace = namespace
         found = self.objects(selector)
         if "Deployment" not in found:
-            raise ClusterError(
-                f"there is no deployment with {selector} in the namespace {namespace}:"
-                " `make deploy` first, or say NAMESPACE=… HELM_RELEASE=…"
+            raise MaintenanceError(
+                f"The namespace {namespace} has no Deployment with the labels {selector}.",
+                "Run `make deploy` first, or set NAMESPACE=… HELM_RELEASE=…",
             )
         deployment, service = found["Deployment"], found["Service"]
         self.name = deployment["metadata"]["name"]
@@ -59,24 +57,25 @@ class Deployment:
         self.template = deployment["spec"]["template"]
         self.cpu_target = cpu_target(found.get("HorizontalPodAutoscaler"))
         if not deployment["status"].get("readyReplicas"):
-            raise ClusterError(
-                f"the deployment {self.name} in the namespace {namespace} has no pod that is ready"
+            raise MaintenanceError(
+                f"The Deployment {self.name} in the namespace {namespace} has no ready pod.",
+                f"Find the reason: kubectl --namespace {namespace} describe pods",
             )
 
-    def kubectl(self, *arguments: str, given: str | None = None) -> str:
-        """Return what kubectl says, or fail with the last line of its complaint."""
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl and return its output, or fail with the last line of its error."""
         command = ["kubectl", "--namespace", self.namespace, "--request-timeout=10s", *arguments]
-        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise ClusterError((done.stderr.strip().splitlines() or ["kubectl failed"])[-1])
+            raise MaintenanceError((done.stderr.strip().splitlines() or ["kubectl failed"])[-1])
         return done.stdout
 
     def get(self, *arguments: str) -> Any:
-        """Return what the cluster has."""
+        """Run `kubectl get` and return the object or list."""
         return json.loads(self.kubectl("get", "--output=json", *arguments))
 
     def objects(self, selector: str) -> dict[str, Any]:
-        """Return the objects with these labels by their kind, of which there is one each."""
+        """Return the objects with these labels by kind; the chart has one of each."""
         kinds = "deployments,services,horizontalpodautoscalers"
         found = self.get(kinds, "--selector", selector)["items"]
         return {item["kind"]: item for item in found}
@@ -85,16 +84,16 @@ class Deployment:
     def container(self) -> dict[str, Any]:
         """The container that serves Placement."""
         containers = self.template["spec"]["containers"]
-        return next(it for it in containers if it["name"] == CONTAINER)
+        return next(item for item in containers if item["name"] == CONTAINER)
 
     @property
     def cpu_request(self) -> float | None:
-        """How many cores a pod asks for."""
+        """The CPU request of a pod, in cores."""
         request = self.container.get("resources", {}).get("requests", {}).get("cpu")
         return cores(request) if request else None
 
     def replicas(self) -> dict[str, int]:
-        """Return how many pods are wanted, by an autoscaler if there is one, and serve."""
+        """Return the desired and the ready pods; an autoscaler may have set the first."""
         deployment = self.get("deployment", self.name)
         return {
             "desired": deployment["spec"]["replicas"],
@@ -102,12 +101,12 @@ class Deployment:
         }
 
     def cpu(self) -> dict[str, float]:
-        """Return what the pods use of the CPU: all of them, and each on average of its request."""
+        """Return the CPU usage: of all pods in cores, and on average in percent of the request."""
         selector = quote(",".join(f"{name}={value}" for name, value in self.selector.items()))
         path = f"/apis/metrics.k8s.io/v1beta1/namespaces/{self.namespace}/pods"
         pods = json.loads(self.kubectl("get", "--raw", f"{path}?labelSelector={selector}"))["items"]
         containers = [container for pod in pods for container in pod["containers"]]
-        used = [cores(it["usage"]["cpu"]) for it in containers if it["name"] == CONTAINER]
+        used = [cores(item["usage"]["cpu"]) for item in containers if item["name"] == CONTAINER]
         if not used:
             return {}
         usage = {"cpu_cores": round(sum(used), 3)}
@@ -117,16 +116,16 @@ class Deployment:
 
     @contextmanager
     def load(self, name: str, clients: int, seconds: int) -> Iterator[IO[str]]:
-        """Run a Job that loads the Service, hand over its log, and leave nothing of it."""
+        """Run a Job that loads the Service, yield its log, and delete the Job."""
         log = ["kubectl", "--namespace", self.namespace, "logs", "--follow", f"job/{name}"]
         try:
-            self.kubectl(
-                "create", "--filename=-", given=json.dumps(self.job(name, clients, seconds))
-            )
+            job = json.dumps(self.job(name, clients, seconds))
+            self.kubectl("create", "--filename=-", stdin=job)
             self.wait_for_start(name)
             with subprocess.Popen(
                 log, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             ) as process:
+                assert process.stdout
                 try:
                     yield process.stdout
                 finally:
@@ -137,12 +136,16 @@ class Deployment:
             )
 
     def job(self, name: str, clients: int, seconds: int) -> dict[str, Any]:
-        """Return a Job made from the Deployment's own pods, but for the label of its Service."""
+        """Return a Job with the settings of the Deployment's pods, but not its Service's label."""
         spec, metadata = self.template["spec"], self.template["metadata"]
-        # A claim may be there for one pod alone, and asking needs no database.
-        volumes = [it for it in spec.get("volumes", []) if "persistentVolumeClaim" not in it]
+        # Only one pod may be able to mount a claim, and a client needs no database.
+        volumes = [
+            volume for volume in spec.get("volumes", []) if "persistentVolumeClaim" not in volume
+        ]
         names = [volume["name"] for volume in volumes]
-        mounts = [it for it in self.container.get("volumeMounts", []) if it["name"] in names]
+        mounts = [
+            mount for mount in self.container.get("volumeMounts", []) if mount["name"] in names
+        ]
         scripts = [path.read_text(encoding="utf-8") for path in (POD_SCRIPT, TOKEN_SCRIPT)]
         container = {
             **shared(self.container, SHARED_BY_CONTAINERS),
@@ -169,7 +172,7 @@ class Deployment:
             "metadata": {"name": name, "labels": labels},
             "spec": {
                 "backoffLimit": 0,
-                # Should nobody be left to delete it, it ends and goes all the same.
+                # The Job ends and is deleted even if this process cannot do it.
                 "activeDeadlineSeconds": START_SECONDS + seconds + START_SECONDS,
                 "ttlSecondsAfterFinished": START_SECONDS,
                 "template": {"metadata": {"labels": labels}, "spec": pod},
@@ -191,28 +194,30 @@ class Deployment:
         try:
             phases()
         except RetryError as error:
-            raise ClusterError(
-                f"the load did not start within {START_SECONDS} s: {self.trouble(name)}"
+            raise MaintenanceError(
+                f"The load did not start within {START_SECONDS} s: {self.last_warning(name)}"
             ) from error
 
-    def trouble(self, name: str) -> str:
-        """Return the last warning of the cluster about a Job and its pod."""
+    def last_warning(self, name: str) -> str:
+        """Return the cluster's last warning about a Job and its pod."""
         warnings = self.get("events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp")
-        said = [
+        messages = [
             event["message"]
             for event in warnings["items"]
             if event["involvedObject"]["name"].startswith(name)
         ]
-        return said[-1] if said else "the cluster does not say why"
+        return messages[-1] if messages else "the cluster reports no reason"
 
 
 def shared(whole: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
-    """Return a part of something."""
+    """Return the entries with these keys."""
     return {key: whole[key] for key in keys if key in whole}
 
 
 def cpu_target(autoscaler: dict[str, Any] | None) -> int | None:
-    """Return above how many percent of the request the autoscaler adds pods."""
+    """Return the CPU usage, in percent of the request, above which the autoscaler adds pods."""
     metrics = autoscaler["spec"]["metrics"] if autoscaler else []
-    targets = [it["containerResource"]["target"] for it in metrics if "containerResource" in it]
+    targets = [
+        metric["containerResource"]["target"] for metric in metrics if "containerResource" in metric
+    ]
     return next((target.get("averageUtilization") for target in targets), None)

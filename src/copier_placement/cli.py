@@ -1,0 +1,133 @@
+"""Change the answers of a rendered repository, update it from its template, and check it."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .errors import MaintenanceError
+from .overrides import answers_from_arguments, answers_from_make
+from .repository import Repository
+
+NOTHING_CHANGED = "Nothing was changed."
+
+# Each command imports what it needs when it runs: Copier takes half a second, matplotlib as much.
+
+
+def run_set(options: argparse.Namespace) -> int:
+    """Change answers."""
+    from . import update
+
+    if options.makeoverrides is None:
+        answers = answers_from_arguments(options.answers)
+    else:
+        answers = answers_from_make(options.makeoverrides)
+    return update.run(Repository(Path.cwd()), answers=answers)
+
+
+def run_update(options: argparse.Namespace) -> int:
+    """Update to a version of the template."""
+    from . import update
+
+    return update.run(Repository(Path.cwd()), version=options.version)
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    """Report problems."""
+    from . import doctor
+
+    secrets = options.secrets.split() if options.cluster else None
+    return doctor.run(Repository(Path.cwd()), options.namespace, secrets, as_json=options.json)
+
+
+def run_propose_update(_options: argparse.Namespace) -> int:
+    """Propose an update."""
+    from . import propose
+
+    return propose.run(Repository(Path.cwd()), os.environ)
+
+
+def run_load(options: argparse.Namespace) -> int:
+    """Run the load test."""
+    try:
+        from . import load
+    except ImportError as error:
+        raise MaintenanceError(
+            f"The load test is not installed: {error}.",
+            "Install this tool with its extra: copier-placement[load]",
+        ) from None
+    return load.run(
+        options.namespace, options.selector, options.clients, options.seconds, options.cooldown
+    )
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    """Return the type of an option that is a number between two others."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not lowest <= int(text) <= highest:
+            message = f"{text!r} is not a whole number from {lowest} to {highest}"
+            raise argparse.ArgumentTypeError(message)
+        return int(text)
+
+    return parse
+
+
+def new_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(prog="copier-placement", description=__doc__)
+    parser.set_defaults(interrupted="")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    set_ = commands.add_parser("set", help="change answers, and stay at this template version")
+    set_.set_defaults(run=run_set, interrupted=NOTHING_CHANGED)
+    set_.add_argument("answers", nargs="*", metavar="NAME=VALUE", help="an answer")
+    set_.add_argument("--makeoverrides", metavar="TEXT", help="the same, as make's MAKEOVERRIDES")
+
+    update = commands.add_parser("update", help="update to a newer version of the template")
+    update.set_defaults(run=run_update, interrupted=NOTHING_CHANGED)
+    update.add_argument("version", nargs="?", default="", help="default: the newest version")
+
+    doctor = commands.add_parser("doctor", help="report problems, and how to fix them")
+    doctor.set_defaults(run=run_doctor)
+    doctor.add_argument("--json", action="store_true", help="report them as JSON")
+    doctor.add_argument("--cluster", action="store_true", help="check the cluster's Secrets, too")
+    doctor.add_argument("--namespace", default="", help="the namespace of the Secrets")
+    doctor.add_argument("--secrets", default="", metavar="NAME:KEY,KEY ...", help="the Secrets")
+
+    propose = commands.add_parser("propose-update", help="push a branch with an update, for CI")
+    propose.set_defaults(run=run_propose_update)
+
+    load = commands.add_parser("load", help="load the deployed Placement, and plot the result")
+    load.set_defaults(run=run_load)
+    load.add_argument("--namespace", required=True, help="the namespace of the Deployment")
+    load.add_argument("--selector", required=True, help="the labels of the Deployment")
+    load.add_argument("--clients", type=whole_number(1, 100), default=8, help="default: 8")
+    load.add_argument("--seconds", type=whole_number(1, 3600), default=120, help="default: 120")
+    load.add_argument("--cooldown", type=whole_number(0, 3600), default=0, help="default: 0")
+    return parser
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    return new_parser().parse_args(arguments)
+
+
+def main() -> None:
+    """Run a command and exit with its code."""
+    # As Ctrl-C does, so that the scratch work tree is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if sys.stdout:  # a terminal may be unable to show a file name or a line of a difference
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    options = parse_args()
+    try:
+        sys.exit(options.run(options))
+    except MaintenanceError as error:
+        sys.exit(str(error))
+    except BrokenPipeError:  # the reader of the output has left
+        os._exit(1)
+    except KeyboardInterrupt:
+        print(f"Interrupted. {options.interrupted}".rstrip(), file=sys.stderr)
+        sys.exit(130)

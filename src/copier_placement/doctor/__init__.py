@@ -1,0 +1,46 @@
+"""`make doctor`: report problems of this repository, and how to fix each."""
+
+from collections.abc import Iterator
+
+from .. import rendering
+from ..errors import MaintenanceError
+from ..repository import ANSWERS, Repository
+from .cluster import missing_secrets
+from .conflicts import unresolved_conflicts
+from .files import deleted_files, drift, foreign_files
+from .findings import Finding, report
+from .template import newer_version, unused_answers
+from .tools import missing_tools
+
+
+def run(repository: Repository, namespace: str, secrets: list[str] | None, *, as_json: bool) -> int:
+    """Run every check, the cluster's only for a list of Secrets; 0 if there are no problems."""
+    findings = [
+        *missing_tools(cluster=secrets is not None),
+        *repository_findings(repository),
+        *(missing_secrets(namespace, secrets) if secrets is not None else ()),
+    ]
+    report(findings, as_json=as_json)
+    return 1 if findings else 0
+
+
+def repository_findings(repository: Repository) -> Iterator[Finding]:
+    """Check the repository by itself, then against its template's version and the newest one."""
+    try:
+        repository.check_git()
+    except MaintenanceError as error:
+        yield Finding("git", error.problem, error.fix)
+        return
+    yield from unresolved_conflicts(repository)
+    try:
+        answers = repository.answers()
+        with rendering.pristine(answers) as rendered:
+            yield from unused_answers(answers, Repository(rendered.root).answers())
+            yield from deleted_files(repository, rendered)
+            yield from foreign_files(repository, rendered)
+            yield from drift(repository, rendered)
+    except MaintenanceError as error:
+        fix = error.fix or f"restore what Copier wrote there: git log -p {ANSWERS}"
+        yield Finding("answers", error.problem, fix)
+        return
+    yield from newer_version(repository)
