@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, PrivateAttr, TypeAdapter, ValidationError
 
+from .chart_values import Section, sections
 from .releases import RELEASES
 from .rules import (
     BaseImage,
@@ -121,11 +122,6 @@ class Deployment(BaseModel, extra="forbid"):
     def image_is_local(self) -> bool:
         """The image's name is of no registry that another host could pull it from."""
         return self.image_repository.startswith("localhost/")
-
-    @property
-    def first_replicas(self) -> int:
-        """How many pods the chart starts with."""
-        return self.autoscale_min if self.autoscaled else self.replicas
 
     @property
     def processes(self) -> int:
@@ -269,6 +265,11 @@ class Deployment(BaseModel, extra="forbid"):
         """The same as the chart's values; the path of a file that it mounts it says itself."""
         mounted = "OS_KEYSTONE_AUTHTOKEN__CAFILE"
         return {name: value for name, value in self.settings.items() if name != mounted}
+
+    @property
+    def chart_values(self) -> list[Section]:
+        """The sections of values.yaml, which hands the answers to the chart."""
+        return list(sections(self))
 
     @cached_property
     def secrets(self) -> dict[str, tuple[str, str]]:

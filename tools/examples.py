@@ -39,7 +39,8 @@ def files(repository: Path) -> list[str]:
 
 def manifests(repository: Path) -> str:
     """Return the manifests that Helm renders from the chart."""
-    command = ["helm", "template", "placement", "placement-chart", "--values", "values.local.yaml"]
+    command = ["helm", "template", "placement", "placement-chart"]
+    command += ["--values", "values.yaml", "--values", "values.local.yaml"]
     done = subprocess.run(command, cwd=repository, text=True, stdout=subprocess.PIPE, check=True)
     return done.stdout
 

@@ -180,20 +180,18 @@ def test_image_carries_the_release() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "processes", "threads", "replicas", "scale"),
+    ("answers", "processes", "threads", "scale"),
     [
-        ({}, 1, 1, 1, "one process"),
-        ({"database": "mysql"}, 2, 4, 1, "1 replica"),
-        ({"database": "mysql", "replicas": 3}, 2, 4, 3, "3 replicas"),
-        ({"database": "postgresql", "scaling": "autoscale"}, 2, 4, 2, "2 to 10 replicas"),
+        ({}, 1, 1, "one process"),
+        ({"database": "mysql"}, 2, 4, "1 replica"),
+        ({"database": "mysql", "replicas": 3}, 2, 4, "3 replicas"),
+        ({"database": "postgresql", "scaling": "autoscale"}, 2, 4, "2 to 10 replicas"),
     ],
 )
-def test_size(
-    answers: dict[str, Any], processes: int, threads: int, replicas: int, scale: str
-) -> None:
+def test_size(answers: dict[str, Any], processes: int, threads: int, scale: str) -> None:
     """SQLite gets one process with one thread, whatever else is answered."""
     it = Deployment(**answers)
-    assert (it.processes, it.threads, it.first_replicas) == (processes, threads, replicas)
+    assert (it.processes, it.threads) == (processes, threads)
     assert it.scale_title == scale
 
 

@@ -137,7 +137,7 @@ def test_a_slurp_step_and_a_changed_setting_are_taken(repository: Path) -> None:
     """What is allowed arrives in the answers and in the files."""
     update(repository, release="2026.1", replicas=5)
     stored = load(repository / ".copier-answers.yml")
-    values = load(repository / "placement-chart/values.yaml")
+    values = load(repository / "values.yaml")
     assert (stored["release"], stored["replicas"], stored["exposure"]) == ("2026.1", 5, "ingress")
     assert (values["image"]["tag"], values["replicaCount"]) == ("2026.1", 5)
 
@@ -222,7 +222,6 @@ def newer(copier_template: Path, tmp_path: Path) -> Callable[[Mapping[str, str]]
         template = tmp_path / "newer"
         git(tmp_path, "clone", "--quiet", str(copier_template), str(template))
         files = [template / "copier.yml", *template.glob("extensions/*.py")]
-        files.append(template / "template/placement-chart/values.yaml.jinja")
         for old, new in edits.items():
             [file] = [it for it in files if re.search(old, it.read_text(), re.MULTILINE)]
             file.write_text(re.sub(old, new, file.read_text(), flags=re.MULTILINE))
@@ -249,14 +248,14 @@ def test_a_retired_question_does_not_stop_an_update(
         {
             r"^network_policy:\n(  .*\n)+": "",
             r"^    network_policy: .*\n": "",
-            r"\{\{ network_policy \| to_json \}\}": "false",
+            r"not deployment\.network_policy": "True",
         }
     )
     take(repository, template, replicas=4)
     stored = load(repository / ".copier-answers.yml")
     assert "network_policy" not in stored
     assert (stored["_commit"], stored["replicas"]) == ("100.0.0", 4)
-    assert load(repository / "placement-chart/values.yaml")["replicaCount"] == 4
+    assert load(repository / "values.yaml")["replicaCount"] == 4
 
 
 def test_a_stored_answer_that_a_new_rule_refuses_stops_the_update(

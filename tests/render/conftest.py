@@ -25,6 +25,12 @@ class Repo:
 
 
 @pytest.fixture
+def render_default(render: Render) -> Repo:
+    """Render the default answers."""
+    return Repo(render({}), Deployment())
+
+
+@pytest.fixture
 def repo(request: pytest.FixtureRequest, render: Render) -> Repo:
     """Render the variant of this name."""
     answers = VARIANTS[request.param]

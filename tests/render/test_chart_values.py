@@ -1,4 +1,4 @@
-"""The chart's values: values.yaml, values.schema.json and the templates say the same of them."""
+"""The chart's values: values.yaml, values.schema.json and the templates agree."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from tests.render.conftest import Repo
-from tests.support.chart import parsed, tried
+from tests.support.chart import CHART, parse, try_template
 from tests.support.template import load
 from tests.support.variants import every_variant
 
 Schema = dict[str, Any]
 
-# What Kubernetes, and not this chart, says the shape of.
-FREE = {
+SCHEMA: Schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+VALUES: dict[str, Any] = load(CHART / "values.yaml")
+# Objects whose fields Kubernetes defines, not this chart.
+OPEN = {
     "affinity",
     "autoscaling.behavior.scaleDown",
     "autoscaling.behavior.scaleUp",
@@ -36,29 +38,18 @@ FREE = {
     "tolerations[]",
     "topologySpreadConstraints[]",
 }
-# What is in the schema alone: values.yaml names nothing of it.
-ONLY_ALLOWED = {"global", "resources.claims"}
-REFUSED = ("missing property", "execution error at (placement/templates/requirements.yaml")
-
-
-def schema(repo: Repo) -> Schema:
-    """Read what each value may be."""
-    text = (repo.path / "placement-chart/values.schema.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
-
-
-def values(repo: Repo) -> dict[str, Any]:
-    """Read the values of this deployment."""
-    return dict(load(repo.path / "placement-chart/values.yaml"))
+# Values of the schema without a default in values.yaml.
+WITHOUT_DEFAULT = {"global", "resources.claims"}
+REFUSALS = ("missing property", "execution error at (placement/templates/requirements.yaml")
 
 
 def join(*names: str) -> str:
-    """Name a value as one does for `--set`."""
+    """Return the path of a value as in `--set`."""
     return ".".join(filter(None, names))
 
 
 def schemas(node: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
-    """Find the schema of each value, by its path; `*` is any name, `[]` any item."""
+    """List the schema of each value with its path: `*` is any name, `[]` any item."""
     yield path, node
     for name, inner in node.get("properties", {}).items():
         yield from schemas(inner, join(path, name))
@@ -69,78 +60,77 @@ def schemas(node: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
 
 
 def is_closed(node: Schema) -> bool:
-    """Tell whether the names of an object's values are the chart's, and not the user's."""
+    """Return whether the chart, not the user, names the values in an object."""
     return node.get("additionalProperties") is False
 
 
 def closed_paths(node: Schema, path: str = "") -> Iterator[str]:
-    """Find the paths of all values that the schema names, but for items of lists."""
+    """List the paths of the values that the schema names, except in items of lists."""
     if is_closed(node):
         for name, inner in node["properties"].items():
             yield join(path, name)
             yield from closed_paths(inner, join(path, name))
 
 
-def paths(given: Any, node: Schema, path: str = "") -> Iterator[str]:
-    """Find the paths of all values that are given, down to where names are the user's."""
-    if isinstance(given, dict) and is_closed(node):
-        for name, inner in given.items():
+def paths(values: Any, node: Schema, path: str = "") -> Iterator[str]:
+    """List the paths of values, down to objects whose names the user chooses."""
+    if isinstance(values, dict) and is_closed(node):
+        for name, inner in values.items():
             yield join(path, name)
             yield from paths(inner, node["properties"].get(name, {}), join(path, name))
 
 
-def used(repo: Repo) -> set[str]:
-    """Find the paths of all values that the templates read."""
-    templates = (repo.path / "placement-chart/templates").rglob("*.*")
-    texts = [file.read_text(encoding="utf-8") for file in templates]
-    return {path for text in texts for path in re.findall(r"(?:\.Values|\$v)\.([\w.]*\w)", text)}
+DEFAULTS = set(paths(VALUES, SCHEMA))
 
 
-@every_variant
-def test_every_value_is_in_the_schema(repo: Repo) -> None:
-    """And every value that the schema names is in values.yaml, where one finds it."""
-    given = set(paths(values(repo), schema(repo)))
-    named = set(closed_paths(schema(repo)))
-    assert given == {it for it in named if it not in ONLY_ALLOWED}
+def test_every_value_has_a_default_and_a_schema() -> None:
+    assert {path for path in closed_paths(SCHEMA) if path not in WITHOUT_DEFAULT} == DEFAULTS
 
 
-@every_variant
-def test_every_value_is_typed_and_described(repo: Repo) -> None:
-    """So that a wrong one is refused, and an editor can say what a right one is."""
-    for path, node in schemas(schema(repo)):
+def test_every_value_has_a_type_and_a_description() -> None:
+    """A wrong value is refused, and an editor can explain a right one."""
+    for path, node in schemas(SCHEMA):
         assert "type" in node or "oneOf" in node, path
         assert "description" in node or not path or path.endswith(("*", "[]")), path
 
 
-@every_variant
-def test_every_object_is_closed(repo: Repo) -> None:
-    """It names its values, or says what they are, or is one of Kubernetes'."""
-    objects = {path: node for path, node in schemas(schema(repo)) if node.get("type") == "object"}
-    assert {path for path, node in objects.items() if "additionalProperties" not in node} == FREE
+def test_every_object_is_closed() -> None:
+    """The schema names its values, or defines their type, or Kubernetes does."""
+    objects = {path: node for path, node in schemas(SCHEMA) if node.get("type") == "object"}
+    assert {path for path, node in objects.items() if "additionalProperties" not in node} == OPEN
     for path, node in objects.items():
         if is_closed(node):
             assert node["properties"], path
 
 
+def test_every_value_is_used() -> None:
+    """Alone or as a part of an object. No template reads a value that does not exist."""
+    leaves = {path for path in DEFAULTS if not any(it.startswith(f"{path}.") for it in DEFAULTS)}
+    texts = [file.read_text(encoding="utf-8") for file in (CHART / "templates").rglob("*.*")]
+    used = {path for text in texts for path in re.findall(r"(?:\.Values|\$v)\.([\w.]*\w)", text)}
+    unused = {
+        leaf for leaf in leaves if not any(f"{leaf}.".startswith(f"{path}.") for path in used)
+    }
+    assert unused == set()
+    assert used - DEFAULTS == set()
+
+
 @every_variant
-def test_every_value_is_used(repo: Repo) -> None:
-    """By itself or with what it is a part of; and no template reads what there is not."""
-    given = set(paths(values(repo), schema(repo)))
-    leaves = {it for it in given if not any(other.startswith(f"{it}.") for other in given)}
-    reads = used(repo)
-    assert {
-        it for it in leaves if not any(f"{it}.".startswith(f"{read}.") for read in reads)
-    } == set()
-    assert reads - given == set()
+def test_the_answers_set_only_known_values_that_differ_or_are_answered(repo: Repo) -> None:
+    """values.yaml holds exactly the values that the deployment derives from the answers."""
+    values = load(repo.path / "values.yaml")
+    sections = repo.deployment.chart_values
+    assert values == {name: value for section in sections for name, value in section.values.items()}
+    assert set(paths(values, SCHEMA)) <= DEFAULTS
 
 
-def nothing(given: Any) -> bool:
-    """Tell whether something in there is null, which Kubernetes would take for not said."""
-    if isinstance(given, dict):
-        return any(nothing(it) for it in given.values())
-    if isinstance(given, list):
-        return any(nothing(it) for it in given)
-    return given is None
+def has_null(value: Any) -> bool:
+    """Return whether a value contains null, which Kubernetes reads as unset."""
+    if isinstance(value, dict):
+        return any(has_null(inner) for inner in value.values())
+    if isinstance(value, list):
+        return any(has_null(inner) for inner in value)
+    return value is None
 
 
 @pytest.mark.parametrize(
@@ -148,12 +138,12 @@ def nothing(given: Any) -> bool:
     [pytest.param("mysql-autoscale-ingress", marks=pytest.mark.xdist_group("null"))],
     indirect=True,
 )
-def test_a_value_that_is_null_is_borne_or_refused(repo: Repo) -> None:
-    """With a message that names it, and never as an error of a template or a hole in an object."""
-    for path in paths(values(repo), schema(repo)):
-        code, output, problem = tried(repo.path, f"--set={path}=null")
+def test_null_is_accepted_or_refused_for_every_value(repo: Repo) -> None:
+    """A refusal names the value. Null never breaks a template or leaves a hole in an object."""
+    for path in sorted(DEFAULTS):
+        code, output, errors = try_template(repo.path, f"--set={path}=null")
         if code == 0:
             assert "<nil>" not in output, path
-            assert not any(map(nothing, parsed(output))), path
+            assert not any(map(has_null, parse(output))), path
         else:
-            assert any(it in problem for it in REFUSED), f"{path}: {problem}"
+            assert any(refusal in errors for refusal in REFUSALS), f"{path}: {errors}"

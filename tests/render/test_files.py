@@ -12,7 +12,7 @@ from tests.support.variants import every_variant
 # Files whose own language has double braces.
 BRACES = (
     "placement-chart/templates/",
-    "placement-chart/tests/extra-objects_test.yaml",
+    "placement-chart/tests/metadata_test.yaml",
     ".github/workflows/",
 )
 

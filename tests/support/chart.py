@@ -10,52 +10,59 @@ from typing import Any
 
 import yaml
 
-from tests.render.conftest import Repo
+from tests.support.template import ROOT
 
 Manifest = dict[str, Any]
 Objects = Sequence[Manifest]
 
-# Every object that there can be beside what the answers ask for; a plain Job is another one.
+CHART = ROOT / "template/placement-chart"
+# The answers, and then the user's own values, as the rendered Makefile passes them.
+VALUES = ("--values", "values.yaml", "--values", "values.local.yaml")
+# Adds every object that the answers alone do not. A plain Job takes the place of a hook.
 WITH_ALL = ("--set-json", 'policy={"placement:traits:list":"role:reader"}')
 WITH_A_PLAIN_JOB = ("--set", "migrations.mode=job")
 
 
-def tried(path: Path, *arguments: str, chart: str = "placement-chart") -> tuple[int, str, str]:
-    """Render the chart as `helm install` would, or see it refused."""
-    command = ["helm", "template", "null", chart, "--values", "values.local.yaml", *arguments]
-    done = subprocess.run(command, cwd=path, text=True, capture_output=True, check=False)
+def try_helm(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """Run Helm in a folder, and return the exit code, the output and the errors."""
+    done = subprocess.run(
+        ["helm", *arguments], cwd=folder, text=True, capture_output=True, check=False
+    )
     return done.returncode, done.stdout, done.stderr
 
 
-def rendered(path: Path, *arguments: str, chart: str = "placement-chart") -> str:
-    """Render the chart as `helm install` would."""
-    code, output, problem = tried(path, *arguments, chart=chart)
-    assert code == 0, problem
+def try_template(
+    repository: Path, *arguments: str, chart: str = "placement-chart"
+) -> tuple[int, str, str]:
+    """Render the chart with the values of a repository, as `make deploy` does."""
+    return try_helm(repository, "template", "null", chart, *VALUES, *arguments)
+
+
+def template(repository: Path, *arguments: str, chart: str = "placement-chart") -> str:
+    """Render the chart with the values of a repository; it has to succeed."""
+    code, output, errors = try_template(repository, *arguments, chart=chart)
+    assert code == 0, errors
     return output
 
 
-def manifests(repo: Repo, *arguments: str) -> Objects:
-    """Render the chart's objects; the same only once, so do not change them."""
-    return _manifests(repo.path, arguments)
-
-
 @cache
-def _manifests(path: Path, arguments: tuple[str, ...]) -> Objects:
-    return parsed(rendered(path, *arguments))
+def manifests(repository: Path, *arguments: str) -> Objects:
+    """Render the objects of the chart. They are rendered once, so do not change them."""
+    return parse(template(repository, *arguments))
 
 
-def parsed(output: str) -> Objects:
-    """Read what Helm has rendered."""
+def parse(output: str) -> Objects:
+    """Read the objects in the output of Helm."""
     return tuple(filter(None, yaml.load_all(output, Loader=yaml.CSafeLoader)))
 
 
 def of_kind(kind: str, objects: Objects) -> list[Manifest]:
-    """Leave the objects of this kind."""
-    return [it for it in objects if it["kind"] == kind]
+    """Return the objects of a kind."""
+    return [manifest for manifest in objects if manifest["kind"] == kind]
 
 
 def pods(objects: Objects) -> Iterator[Manifest]:
-    """Find the pods, each with its metadata and its spec: of the Deployment, the Jobs, the test."""
+    """Find the pods of the Deployment, the Jobs and the test, each with its metadata and spec."""
     for manifest in objects:
         if manifest["kind"] in ("Deployment", "Job"):
             yield manifest["spec"]["template"]
@@ -63,6 +70,19 @@ def pods(objects: Objects) -> Iterator[Manifest]:
             yield manifest
 
 
+def labels(manifest: Manifest) -> dict[str, str]:
+    """Return the labels of an object or a pod."""
+    return dict(manifest["metadata"]["labels"])
+
+
 def component(manifest: Manifest) -> str:
-    """Tell what a pod or an object is for."""
-    return str(manifest["metadata"]["labels"]["app.kubernetes.io/component"])
+    """Return the component that an object or a pod belongs to."""
+    return labels(manifest)["app.kubernetes.io/component"]
+
+
+def environment(pod: Manifest) -> dict[str, str]:
+    """Return the variables of a pod's only container, each of which is there once."""
+    [container] = pod["spec"]["containers"]
+    variables = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert len(container["env"]) == len(variables)
+    return variables

@@ -35,7 +35,7 @@ def test_an_edit_beside_an_answer_is_merged_or_shown_in_both_versions(
 ) -> None:
     """The very line that an answer decides, and its neighbour."""
     repository = copied(render({"database": "mysql", "replicas": 2}), tmp_path / "repo")
-    values = repository / "placement-chart/values.yaml"
+    values = repository / "values.yaml"
     if edit.startswith("replicas"):
         insert(values, "replicaCount: 2\n", "replicaCount: 3 # ours\n", replace=True)
     else:
@@ -45,7 +45,7 @@ def test_an_edit_beside_an_answer_is_merged_or_shown_in_both_versions(
     text = values.read_text()
     assert "ours\n" in text
     assert "replicaCount: 4\n" in text
-    assert unsettled(repository) == {"placement-chart/values.yaml"}
+    assert unsettled(repository) == {"values.yaml"}
 
 
 @pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)

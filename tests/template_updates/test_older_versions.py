@@ -34,7 +34,7 @@ def test_a_renamed_question_keeps_its_answer(template: Path, repository: Path) -
     stored = load(repository / ".copier-answers.yml")
     assert stored["let_all_in"] is True
     assert "allow_noauth2_exposure" not in stored
-    assert load(repository / "placement-chart/values.yaml")["allowNoauth2Exposure"] is True
+    assert load(repository / "values.yaml")["allowNoauth2Exposure"] is True
 
 
 def test_a_choice_that_is_gone_is_answered_by_a_migration(template: Path, repository: Path) -> None:

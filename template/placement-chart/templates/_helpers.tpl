@@ -1,4 +1,4 @@
-{{/* The name of the Deployment and its Service: the Helm release's, with the chart's unless it is in there. */}}
+{{/* The name of the Deployment and the Service: the Helm release's, plus the chart's unless it is part of it. */}}
 {{- define "placement.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
@@ -9,29 +9,43 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The name of one more object, of `list . SUFFIX`: what is too long is cut before the suffix. */}}
-{{- define "placement.nameWith" -}}
+{{/* The name of another object, from `list . SUFFIX`. The suffix stays whole in a name that is too long. */}}
+{{- define "placement.suffixedName" -}}
 {{- $suffix := printf "-%s" (last .) -}}
 {{- printf "%s%s" (include "placement.fullname" (first .) | trunc (sub 63 (len $suffix) | int) | trimSuffix "-") $suffix -}}
 {{- end -}}
 
-{{/* What selects all pods of this Helm release. */}}
+{{/* The release that is deployed: the tag of the image. */}}
+{{- define "placement.version" -}}
+{{- .Values.image.tag | default .Chart.AppVersion -}}
+{{- end -}}
+
+{{- define "placement.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (include "placement.version" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels that select all pods of this Helm release. */}}
 {{- define "placement.instanceLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
-{{/* What selects the pods of `list . COMPONENT`; a Deployment's selector can never change. */}}
+{{/* Labels that select the pods of one component, from `list . COMPONENT`. They must never change, because
+     the selector of a Deployment is immutable. */}}
 {{- define "placement.selectorLabels" -}}
 {{ include "placement.instanceLabels" (first .) }}
 app.kubernetes.io/component: {{ last . }}
 {{- end -}}
 
-{{/* The labels of every object of `list . COMPONENT`. */}}
+{{/* Labels of every object, from `list . COMPONENT`. A tag may be longer than a label's value. */}}
 {{- define "placement.labels" -}}
 {{- $root := first . -}}
 {{ include "placement.selectorLabels" . }}
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "placement.version" $root | trunc 63 | trimAll "-_." | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
 {{- with $root.Values.commonLabels }}
@@ -39,7 +53,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* The labels of the pods of `list . COMPONENT`: none that a new version of the chart would change. */}}
+{{/* Labels of pods, from `list . COMPONENT`. No version is among them: a new chart alone restarts no pod. */}}
 {{- define "placement.podLabels" -}}
 {{- $root := first . -}}
 {{ include "placement.selectorLabels" . }}
@@ -52,25 +66,17 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- .Values.serviceAccount.name | default (ternary (include "placement.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
 
-{{- define "placement.image" -}}
-{{- if .Values.image.digest -}}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
-{{- else -}}
-{{- printf "%s:%s" .Values.image.repository .Values.image.tag -}}
-{{- end -}}
-{{- end -}}
-
-{{/* Connections to the database of one process: the pool, and what it may exceed it by; both are
-     the number of threads unless a setting says otherwise (shared/startup/server.py). */}}
-{{- define "placement.connectionsOfAProcess" -}}
+{{/* Database connections that one process may open: its pool and the overflow of the pool. The image sets
+     both to the number of threads unless a setting overrides them. */}}
+{{- define "placement.connectionsPerProcess" -}}
 {{- $pool := get .Values.settings "OS_PLACEMENT_DATABASE__MAX_POOL_SIZE" | default .Values.threads -}}
 {{- $overflow := get .Values.settings "OS_PLACEMENT_DATABASE__MAX_OVERFLOW" | default .Values.threads -}}
 {{- add (int $pool) (int $overflow) -}}
 {{- end -}}
 
-{{/* Where every pod may go, where a NetworkPolicy says so. */}}
+{{/* Egress rules of every pod. */}}
 {{- define "placement.egress" -}}
-# Names
+# DNS
 - ports:
     - port: 53
       protocol: UDP

@@ -1,12 +1,12 @@
-{{/* The spec of a Job, of `dict "root" . "component" COMPONENT "command" SHELL "hook" BOOL`. */}}
+{{/* The spec of a Job, from `dict "root" . "component" COMPONENT "command" SHELL "hook" BOOL`. */}}
 {{- define "placement.job" -}}
 {{- $root := .root -}}
 {{- if .hook -}}
-# Helm waits for it. What fails for a while is waited for inside; once more, should the node go away.
+# The command itself waits for servers that are not ready. One retry covers the loss of a node.
 backoffLimit: 1
 activeDeadlineSeconds: {{ $root.Values.migrations.activeDeadlineSeconds }}
 {{- else -}}
-# Its Secrets and its database may come after it.
+# The Secrets and the database may be created after the Job.
 backoffLimit: 20
 {{- end }}
 template:
@@ -25,7 +25,7 @@ template:
         command: [/bin/sh, -euc]
         args:
           - {{ .command | quote }}
-        {{- include "placement.otherContainer" $root | nindent 8 }}
+        {{- include "placement.commandContainer" $root | nindent 8 }}
     volumes:
       {{- include "placement.volumes" (list $root .hook) | nindent 6 }}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* What the pods of the API, of the Jobs and of the test share. */}}
+{{/* Parts that the pods of the API, the Jobs and the test have in common. */}}
 
 {{- define "placement.pod" -}}
 automountServiceAccountToken: false
@@ -45,8 +45,8 @@ resources:
 {{- end }}
 {{- end -}}
 
-{{/* The settings as variables, for pods that may run before the ConfigMap is there. Kubernetes takes
-     `$$` in a variable for `$`, but not in a ConfigMap. */}}
+{{/* The settings as variables, for pods that may run before the ConfigMap exists. Kubernetes reads `$$` as
+     `$` in a variable, but not in a ConfigMap. */}}
 {{- define "placement.settings" -}}
 {{- $env := list -}}
 {{- range $name, $value := .Values.settings -}}
@@ -55,8 +55,8 @@ resources:
 {{- toYaml $env -}}
 {{- end -}}
 
-{{/* What every container has besides. Secrets are read from files, where a `$` is a `$`. The path names
-     the Secret and its key, so that the container's own message about a file that is not there does, too. */}}
+{{/* The other variables of every container. Secrets are read from files, where `$` has no special meaning.
+     The path contains the Secret and its key, so that an error about a missing file names both. */}}
 {{- define "placement.env" -}}
 {{- $env := list -}}
 {{- range $name, $secret := .Values.secretSettings -}}
@@ -71,8 +71,8 @@ resources:
 {{- end -}}
 {{- end -}}
 
-{{/* A container that runs something else than the server: all of it but its name and its command. */}}
-{{- define "placement.otherContainer" -}}
+{{/* A container that runs a command instead of the server: everything except its name and command. */}}
+{{- define "placement.commandContainer" -}}
 {{ include "placement.container" . }}
 env:
   {{- include "placement.settings" . | nindent 2 }}
@@ -105,8 +105,8 @@ volumeMounts:
 {{- end }}
 {{- end -}}
 
-{{/* Each key of a Secret that a setting comes from, once, as JSON. */}}
-{{- define "placement.keys" -}}
+{{/* The distinct keys of Secrets in secretSettings, as a JSON list of {name, key}. */}}
+{{- define "placement.secretKeys" -}}
 {{- $keys := list -}}
 {{- range $_, $secret := .Values.secretSettings -}}
 {{- $keys = append $keys $secret -}}
@@ -114,8 +114,8 @@ volumeMounts:
 {{- $keys | uniq | toJson -}}
 {{- end -}}
 
-{{/* The volumes of `list . OPTIONAL`. A pod waits until its Secrets are there, unless they are optional:
-     then it starts, and its log says which one is missing. */}}
+{{/* The volumes of a pod, from `list . OPTIONAL`. A pod waits until its Secrets exist. With optional Secrets
+     it starts without them, and its log names the missing one. */}}
 {{- define "placement.volumes" -}}
 {{- $root := first . -}}
 {{- $optional := last . -}}
@@ -126,7 +126,7 @@ volumeMounts:
   projected:
     defaultMode: 0440
     sources:
-      {{- range $secret := include "placement.keys" $root | fromJsonArray }}
+      {{- range $secret := include "placement.secretKeys" $root | fromJsonArray }}
       - secret:
           name: {{ $secret.name | quote }}
           {{- if $optional }}

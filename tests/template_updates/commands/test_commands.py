@@ -18,7 +18,7 @@ from tests.support.repositories import NO_POSTGRESQL, make, new_repository, publ
 from tests.support.template import commit_all, git, load
 from tests.support.work import insert, tree, unsettled
 
-VALUES = "placement-chart/values.yaml"
+VALUES = "values.yaml"
 TAKE_BACK = "git restore --source HEAD --staged --worktree ."
 NEWS = ("# Changes\n", "# Changes\n\n## 100.0.0 (2030-01-01)\n\n- Answers to the moon.\n")
 
@@ -252,7 +252,7 @@ def test_a_template_at_a_relative_path_is_found_from_the_repository(
     commit_all(repository)
     done = make(repository, "set", "replicas=4")
     assert done.returncode == 0, done.stderr
-    assert load(repository / "placement-chart/values.yaml")["replicaCount"] == 4
+    assert load(repository / VALUES)["replicaCount"] == 4
 
 
 def test_a_users_own_defaults_for_copier_do_not_change_what_is_stored(

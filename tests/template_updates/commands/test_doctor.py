@@ -35,7 +35,7 @@ def test_all_is_well_with_what_a_user_wrote_in_their_own_places(repository: Path
 
 
 def drift(repository: Path, template: Path) -> None:
-    insert(repository / "placement-chart/values.yaml", "replicaCount: 3\n", "# Ours.\n")
+    insert(repository / "values.yaml", "replicaCount: 3\n", "# Ours.\n")
 
 
 def windows_line_ends(repository: Path, template: Path) -> None:
@@ -98,7 +98,7 @@ def no_git(repository: Path, template: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "check", "what", "do"),
     [
-        (drift, "drift", "placement-chart/values.yaml differs", "your own places"),
+        (drift, "drift", "values.yaml differs", "your own places"),
         (windows_line_ends, "drift", "+#!/bin/sh\\r\n", "updates merge it here"),
         (
             no_own_values,

@@ -65,13 +65,16 @@ def test_make_test_runs_the_users_gabbits(repository: Path) -> None:
 
 def test_the_chart_takes_the_users_values_and_templates(repository: Path) -> None:
     """As `make chart-test` and `make deploy` give them to Helm."""
-    command = ["helm", "template", "x", "placement-chart", "--values", "values.local.yaml"]
+    command = ["helm", "template", "x", "placement-chart", "--values", "values.yaml"]
+    command += ["--values", "values.local.yaml"]
     done = subprocess.run(command, cwd=repository, text=True, capture_output=True, check=True)
     rendered = [it for it in yaml.safe_load_all(done.stdout) if it]
     [mine] = [it for it in rendered if it["metadata"]["name"] == "mine"]
     assert mine["data"] == {"threads": "3"}
     makefile = (repository / "Makefile").read_text()
-    assert makefile.count("--values values.local.yaml") == makefile.count("placement-chart --")
+    assert "VALUES = --values values.yaml --values values.local.yaml\n" in makefile
+    # helm lint, helm template and helm upgrade
+    assert makefile.count("$(VALUES)") == 3
 
 
 def test_compose_takes_the_users_changes(repository: Path) -> None:

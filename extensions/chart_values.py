@@ -1,0 +1,133 @@
+"""The answers as values for the chart: the sections of the rendered values.yaml.
+
+A section holds only what its answers decide. The chart's own values.yaml has defaults for the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+
+if TYPE_CHECKING:
+    from .deployment import Deployment
+
+Values = dict[str, Any]
+
+
+class Section(NamedTuple):
+    """Values that belong together, under a title."""
+
+    title: str
+    values: Values
+
+    @property
+    def yaml(self) -> str:
+        """The values as a person would write them."""
+        text: str = yaml.dump(
+            self.values, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True
+        )
+        return text.rstrip()
+
+
+def sections(deployment: Deployment) -> Iterator[Section]:
+    """List the sections that have values."""
+    for title, values in (
+        ("Image", _image(deployment)),
+        ("Scaling", _scaling(deployment)),
+        ("Database", {} if deployment.sqlite else {"database": {"backend": deployment.database}}),
+        ("Placement", _placement(deployment)),
+        ("Exposure", _exposure(deployment)),
+        (_network_policy_title(deployment), _network_policy(deployment)),
+    ):
+        if values:
+            yield Section(title, values)
+
+
+def _image(deployment: Deployment) -> Values:
+    image = {"repository": deployment.image_repository, "tag": deployment.release}
+    secret = deployment.image_pull_secret
+    return {"image": image} | ({"imagePullSecrets": [{"name": secret}]} if secret else {})
+
+
+def _scaling(deployment: Deployment) -> Values:
+    if deployment.sqlite:
+        return {}
+    workers = {"processes": deployment.processes, "threads": deployment.threads}
+    if not deployment.autoscaled:
+        return {"replicaCount": deployment.replicas} | workers
+    autoscaling = {
+        "enabled": True,
+        "minReplicas": deployment.autoscale_min,
+        "maxReplicas": deployment.autoscale_max,
+        "targetCPUUtilizationPercentage": deployment.autoscale_cpu_percent,
+    }
+    return {"autoscaling": autoscaling} | workers
+
+
+def _placement(deployment: Deployment) -> Values:
+    secrets = {
+        name: {"name": secret, "key": key} for name, (secret, key) in deployment.secrets.items()
+    }
+    values = {
+        "settings": deployment.chart_settings,
+        "secretSettings": secrets,
+        "keystoneCaSecret": deployment.keystone_ca_secret,
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _exposure(deployment: Deployment) -> Values:
+    values: Values = {}
+    if deployment.exposure == "ingress":
+        ingress = {
+            "enabled": True,
+            "className": deployment.ingress_class,
+            "host": deployment.host,
+            "tlsSecret": deployment.tls_secret,
+        }
+        values["ingress"] = {name: value for name, value in ingress.items() if value}
+    if deployment.exposure == "gateway":
+        gateway = {"name": deployment.gateway_name, "namespace": deployment.gateway_namespace}
+        parent = {name: value for name, value in gateway.items() if value}
+        values["httpRoute"] = {"enabled": True, "host": deployment.host, "parentRefs": [parent]}
+    if deployment.allow_noauth2_exposure:
+        values["allowNoauth2Exposure"] = True
+    return values
+
+
+def _network_policy(deployment: Deployment) -> Values:
+    if not deployment.network_policy:
+        return {}
+    rules = [{"ports": [{"port": port}]} for _, port in deployment.egress]
+    return {"networkPolicy": {"enabled": True} | ({"egress": rules} if rules else {})}
+
+
+def _network_policy_title(deployment: Deployment) -> str:
+    servers = [f"{server} ({port})" for server, port in deployment.egress]
+    return "Network policy" + (f": egress to {', '.join(servers)}" if servers else "")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists below their key, and quotes what a YAML parser may read as another type."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, indentless=False)
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+# PyYAML and the Go parser of Helm differ in what they take for a number or a boolean.
+_PLAIN = re.compile(r"[A-Za-z][\w./@-]*(:[\w./@-]+)*", re.ASCII)
+_NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _NOT_TEXT
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+
+
+_Dumper.add_representer(str, _represent_text)
