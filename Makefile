@@ -31,6 +31,7 @@ demo-down: ## Stop the demo and delete its data
 	@$(WITH_TOOLS) echo y | $(RUN) $(MAKE) --no-print-directory -C demo clean
 
 check: lint ## Run the fast checks: linters, generated pages, the documentation site
+	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema --check
 	@$(WITH_TOOLS) $(RUN) python -m tools.reference --check
 	@$(SPHINX)
 
@@ -77,6 +78,7 @@ lint: ## Run every linter over the sources and over rendered files
 docs: ## Write the generated pages and build the site in .cache/docs
 	@tools/bootstrap uv
 	@$(WITH_TOOLS) $(RUN) python tools/questions.py
+	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema
 	@$(WITH_TOOLS) $(RUN) python -m tools.reference
 	@$(SPHINX)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from tests.render.conftest import Repo
 from tests.support.chart import CHART, parse, try_template
-from tests.support.template import load
+from tests.support.template import ROOT, load
 from tests.support.variants import every_variant
 
 Schema = dict[str, Any]
@@ -92,6 +94,12 @@ def test_every_value_has_a_type_and_a_description() -> None:
     for path, node in schemas(SCHEMA):
         assert "type" in node or "oneOf" in node, path
         assert "description" in node or not path or path.endswith(("*", "[]")), path
+
+
+def test_the_descriptions_are_the_comments_of_the_default_values() -> None:
+    command = [sys.executable, "tools/chart_schema.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_object_is_closed() -> None:
