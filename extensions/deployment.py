@@ -371,6 +371,40 @@ class Deployment(BaseModel, extra="forbid"):
         return {name: values[name] for name in self.secrets}
 
     @property
+    def dev_environment(self) -> dict[str, str]:
+        """The environment of the container there, as compose.yaml holds it."""
+        return {**self.dev_settings, **self.dev_secret_settings}
+
+    @property
+    def dev_mounts(self) -> list[str]:
+        """The volumes that the container mounts there, and where."""
+        mounts = ["data:/var/lib/placement"]
+        if self.keystone_ca_secret:
+            mounts.append(f"keystone-ca:{self.keystone_ca_file.removesuffix('/ca.crt')}:ro")
+        return mounts
+
+    @property
+    def dev_volumes(self) -> list[str]:
+        """The names of all volumes there; memcached keeps nothing."""
+        servers = [name for name in self.dev_services if name != "memcached"]
+        return ["data", *servers, *(["keystone-ca"] if self.keystone_ca_secret else [])]
+
+    @property
+    def dev_token(self) -> str:
+        """An administrator's token there, as the Makefile writes the command that prints it."""
+        return "$$(make -s token)" if self.keystone else "admin"
+
+    @property
+    def makefiles(self) -> list[str]:
+        """The files that the Makefile includes, next to the scripts that they run."""
+        files = {
+            "dev/stack/servers/servers.mk": bool(self.dev_services),
+            "dev/stack/keystone/keystone.mk": self.keystone,
+            "dev/cluster/secrets.mk": bool(self.cluster_secrets),
+        }
+        return [name for name, needed in files.items() if needed]
+
+    @property
     def dev_keystone_scheme(self) -> str:
         """Whether Keystone serves TLS there: where Placement is told which authority to trust."""
         return "https" if self.keystone_ca_secret else "http"

@@ -62,6 +62,7 @@ def copier_template_paths() -> list[str]:
         "CHANGELOG.md",
         "copier.yml",
         "extensions",
+        "includes",
         "pyproject.toml",
         "releases",
         "src",

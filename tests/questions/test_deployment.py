@@ -279,6 +279,34 @@ def test_the_development_stack_has_what_is_needed(
     ) | ({"MEMCACHED_SERVERS"} if it.keystone_memcached_servers else set())
 
 
+def test_the_development_stack_of_the_default_needs_nothing_more() -> None:
+    it = Deployment()
+    assert it.dev_environment == {"OS_API__AUTH_STRATEGY": "noauth2"}
+    assert it.dev_mounts == ["data:/var/lib/placement"]
+    assert it.dev_volumes == ["data"]
+    assert it.dev_token == "admin"
+    assert it.makefiles == []
+
+
+def test_the_development_stack_with_all_servers_has_their_volumes_and_makefiles() -> None:
+    """Memcached keeps no data, and the CA certificate of Keystone reaches Placement by a volume."""
+    it = Deployment(
+        database="mysql",
+        auth_strategy="keystone",
+        keystone_memcached_servers="m:11211",
+        keystone_ca_secret="ca",
+    )
+    assert it.dev_environment == {**it.dev_settings, **it.dev_secret_settings}
+    assert it.dev_mounts == ["data:/var/lib/placement", "keystone-ca:/etc/placement/keystone-ca:ro"]
+    assert it.dev_volumes == ["data", "mariadb", "keystone", "keystone-ca"]
+    assert it.dev_token == "$$(make -s token)"
+    assert it.makefiles == [
+        "dev/stack/servers/servers.mk",
+        "dev/stack/keystone/keystone.mk",
+        "dev/cluster/secrets.mk",
+    ]
+
+
 @pytest.mark.parametrize(
     ("answers", "address"),
     [

@@ -61,8 +61,10 @@ class Stack:
     def compose(self, *words: str) -> str:
         """Run compose there, as the Makefile does."""
         ports = {"PORT": str(self.port), "KEYSTONE_PORT": str(self.keystone_port)}
+        podman_compose = ["dev/stack/.venv/bin/podman-compose", "--podman-path", self.engine]
+        command = ["docker", "compose"] if self.engine == "docker" else podman_compose
         return subprocess.run(
-            ["dev/stack/compose", self.engine, *words],
+            [*command, *words],
             cwd=self.repository,
             env={**os.environ, **ports, "IMAGE": self.image},
             text=True,

@@ -88,7 +88,7 @@ def test_compose_takes_the_users_changes(repository: Path) -> None:
         check=True,
     )
     assert yaml.safe_load(done.stdout)["services"]["placement"]["mem_limit"] == "1g"
-    assert "--file" not in (repository / "dev/stack/compose").read_text()
+    assert "--file" not in (repository / "Makefile").read_text()
 
 
 def test_gitlab_takes_the_users_jobs(repository: Path) -> None:
