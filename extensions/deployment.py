@@ -190,7 +190,7 @@ class Deployment(BaseModel, extra="forbid"):
     def connections(self) -> int:
         """How many connections to the database this deployment opens at most.
 
-        Each thread has one, and as many again are in reserve (template/shared/startup/server.py).
+        Each thread has one, and as many again are in reserve (shared/entrypoint/server.py).
         """
         most = self.autoscale_max if self.autoscaled else self.replicas
         return most * self.connections_per_pod

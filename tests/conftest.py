@@ -13,6 +13,7 @@ from copier import run_copy
 from tests.support.template import Answers, Render
 
 pytest_plugins = [
+    "tests.support.batch",
     "tests.support.containers",
     "tests.support.gabbi",
     "tests.support.networks",

@@ -1,6 +1,14 @@
 #!/bin/sh
-# What the container runs: it looks at the environment, then serves, or does the one thing asked for:
-#   db-sync | upgrade-check | online-data-migrations [--max-count N] | import-sqlite [PATH] |
-#   check-config
-# exec, so that signals reach the server itself. -I: nothing around it steers this Python.
-exec /opt/placement/bin/python3 -I /startup "$@"
+# The container's entry point. Without arguments it checks the settings and serves Placement. The commands:
+#   serve                           the default
+#   db-sync                         bring the database's schema up to date
+#   upgrade-check [--json]          Placement's own check: exit code 1 is a warning, 2 stops the upgrade
+#   online-data-migrations [--max-count N]   migrate old rows while Placement serves
+#   import-sqlite [PATH]            copy a SQLite file into the empty database of a server
+#   check-config                    check the settings, without a database
+#   smoke-test [URL]                test a running Placement; without URL the one in this container
+#   token                           print a token for tests
+#   load-test URL CLIENTS SECONDS   put load on a running Placement; prints a line of JSON each second
+#   devstack-env PLACEMENT_CONF LOCAL_CONF [HOST_IP]   print the variables for running alongside a devstack
+# exec lets signals reach the server itself. -I keeps the environment and the current folder out of Python.
+exec /opt/placement/bin/python3 -I -m entrypoint "$@"

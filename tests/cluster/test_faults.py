@@ -50,9 +50,7 @@ def site(new_site: NewSite) -> Iterator[Site]:
 def new_token(site: Site) -> str:
     """Get a token that no pod has seen."""
     pod = next(iter(site.pods()))
-    script = (site.repository / "placement-chart/files/ask.py").read_text(encoding="utf-8")
-    python = ("/opt/placement/bin/python3", "-I", "-")
-    return site.kubectl("exec", "--stdin", pod, "--", *python, given=script).strip()
+    return site.kubectl("exec", pod, "--", "/startup.sh", "token").strip()
 
 
 @pytest.fixture

@@ -79,8 +79,8 @@ def stop(connection, cursor, statement, *_):
         print("told to end", flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
 
-sys.argv = ["/startup", "db-sync"]
-runpy.run_path("/startup", run_name="__main__")
+sys.argv = ["entrypoint", "db-sync"]
+runpy.run_module("entrypoint", run_name="__main__")
 """
 
 

@@ -188,9 +188,8 @@ def test_sqlite_is_served_by_one_process_and_one_thread(
 
 
 WORKERS = """
-import os, sys
-sys.path.insert(0, "/startup")
-import server
+import os
+from entrypoint import server
 print(*server.workers("postgresql://"), len(os.sched_getaffinity(0)))
 """
 

@@ -4,7 +4,6 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
@@ -12,8 +11,6 @@ from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_
 
 from ..errors import MaintenanceError
 
-POD_SCRIPT = Path("dev/load-pod.py")
-TOKEN_SCRIPT = Path("placement-chart/files/ask.py")
 COMPONENT = "app.kubernetes.io/component"
 CONTAINER = "placement"
 # What the load test's pod shares with Placement's own pods: the image, settings and Secrets.
@@ -146,12 +143,10 @@ class Deployment:
         mounts = [
             mount for mount in self.container.get("volumeMounts", []) if mount["name"] in names
         ]
-        scripts = [path.read_text(encoding="utf-8") for path in (POD_SCRIPT, TOKEN_SCRIPT)]
         container = {
             **shared(self.container, SHARED_BY_CONTAINERS),
             "name": "load",
-            "command": ["/opt/placement/bin/python3", "-Ic"],
-            "args": [*scripts, self.url, str(clients), str(seconds)],
+            "args": ["load-test", self.url, str(clients), str(seconds)],
             "resources": {
                 "requests": {"cpu": "100m", "memory": "64Mi"},
                 "limits": {"memory": "256Mi"},

@@ -33,8 +33,8 @@ def stay(connection, cursor, statement, *_):
         print("stays there", flush=True)
         time.sleep(600)
 
-sys.argv = ["/startup", "db-sync"]
-runpy.run_path("/startup", run_name="__main__")
+sys.argv = ["entrypoint", "db-sync"]
+runpy.run_module("entrypoint", run_name="__main__")
 """
 
 

@@ -31,11 +31,10 @@ LOCKS = {
 # A db-sync that waits for the lock for two seconds only.
 IMPATIENT = """
 import runpy, sys
-sys.path.insert(0, "/startup")
-import database
-database.LOCK_WAIT = 2
-sys.argv = ["/startup", "db-sync"]
-runpy.run_path("/startup", run_name="__main__")
+from entrypoint.database import schema
+schema.LOCK_WAIT = 2
+sys.argv = ["entrypoint", "db-sync"]
+runpy.run_module("entrypoint", run_name="__main__")
 """
 
 

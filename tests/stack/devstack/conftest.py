@@ -1,4 +1,4 @@
-"""A rendered repository to work in, and devstack/env.py run in the image for many files at once."""
+"""A rendered repository to work in, and devstack-env run in the image for many files at once."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ SAMPLES = Path(__file__).parent / "samples"
 # Where the samples' devstack is.
 ADDRESS = "192.168.1.76"
 
-# Each case in a process of its own, as the Makefile runs it; what it imports is imported once.
+# The command for each case in a process of its own; these imports, which take longest, happen once.
 RUNNER = """
 import os, runpy, sys
 from pathlib import Path
-sys.path.append("/startup")
-import database, keystonemiddleware.opts, keystoneauth1.loading
+import entrypoint.devstack_env, keystonemiddleware.opts, keystoneauth1.loading
 for case in Path("/cases").iterdir():
     if not (child := os.fork()):
         for number, name in ((1, "stdout"), (2, "stderr")):
             os.dup2(os.open(case / name, os.O_CREAT | os.O_WRONLY), number)
-        sys.argv = ["-", f"{case}/placement.conf", f"{case}/local.conf", (case / "ip").read_text()]
-        runpy.run_path("/env.py", run_name="__main__")
+        files = [f"{case}/placement.conf", f"{case}/local.conf"]
+        sys.argv = ["entrypoint", "devstack-env", *files, (case / "ip").read_text()]
+        runpy.run_module("entrypoint", run_name="__main__")
         sys.exit()
     (case / "code").write_text(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
 """
 
 
 class Files(NamedTuple):
-    """What devstack/env.py is given."""
+    """The arguments of devstack-env."""
 
     placement_conf: str | bytes
     local_conf: str | bytes
@@ -67,10 +67,8 @@ def variables_in(env_file: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def run_all(
-    engine: str, newest: str, render: Render, tmp_path_factory: pytest.TempPathFactory
-) -> RunAll:
-    """Run devstack/env.py for each of many files."""
+def run_all(engine: str, newest: str, tmp_path_factory: pytest.TempPathFactory) -> RunAll:
+    """Run devstack-env for each of many files."""
 
     def run_all(cases: Mapping[str, Files]) -> dict[str, Outcome]:
         folder = tmp_path_factory.mktemp("cases")
@@ -80,7 +78,6 @@ def run_all(
                 data = content if isinstance(content, bytes) else content.encode()
                 (folder / name / file).write_bytes(data)
         command = [engine, "run", "--rm", "--network=none", "--user=0", f"--volume={folder}:/cases"]
-        command += [f"--volume={render({})}/devstack/env.py:/env.py:ro"]
         command += ["--entrypoint=/opt/placement/bin/python3", newest, "-I", "-c", RUNNER]
         subprocess.run(command, check=True)
         return {name: outcome(folder / name) for name in cases}

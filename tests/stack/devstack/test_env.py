@@ -268,7 +268,7 @@ def test_bad_files(outcomes: dict[str, Outcome], name: str) -> None:
     bad, message = outcomes[name], BAD[name][1]
     assert (bad.code, bad.stdout) == (1, "")
     last = bad.stderr.splitlines()[-1]
-    assert last.startswith("devstack-env: ")
+    assert last.startswith("placement: ")
     assert re.search(message, last), bad.stderr
     assert "Traceback" not in bad.stderr
     assert SECRET not in bad.stderr
@@ -308,12 +308,11 @@ def test_file_is_private_and_kept(
     assert env_file.read_bytes() == written
     commit_all(repository)
     tracked = git(repository, "ls-files", "devstack").split()
-    assert tracked == [
-        f"devstack/{name}" for name in (".gitignore", "env.py", "placement-api.conf")
-    ]
+    assert tracked == ["devstack/placement-api.conf"]
     assert sorted(path.name for path in env_file.parent.iterdir()) == [
-        ".gitignore", "env.py", "placement-api.conf", "placement.env"
-    ]  # fmt: skip
+        "placement-api.conf",
+        "placement.env",
+    ]
 
 
 def test_home_is_found(repository: Path, devstack_env: DevstackEnv, tmp_path: Path) -> None:

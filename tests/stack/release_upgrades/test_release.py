@@ -15,9 +15,8 @@ from tests.support.containers import CONNECTION, PYTHON, RELEASES, Environment, 
 from tests.support.servers import DatabaseServer
 
 ALL_STEPS = """
-import json, sys
-sys.path.insert(0, "/startup")
-import release
+import json
+from entrypoint.database import release
 majors = range(9, 20)
 print(json.dumps([
     (release.series(old), release.series(new), str(release.refusal(old, new) or ""))
@@ -87,9 +86,7 @@ def test_no_database_jumps(image: Callable[[str], str], run: Run, volume: str) -
 
 
 AT_AN_OLD_REVISION = """
-import sys
-sys.path.insert(0, "/startup")
-import database, options
+from entrypoint import database, options
 from placement import db_api
 from placement.db.sqlalchemy import migration
 db_api.configure(options.load())

@@ -1,4 +1,4 @@
-"""What uWSGI is started with: its port, processes and threads, and the database's pool for them."""
+"""What uWSGI starts with: its port, its processes and threads, and the database pool for them."""
 
 import errno
 import math
@@ -8,8 +8,9 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from options import set_defaults
-from problem import STDERR_VARIABLE, StartError
+from entrypoint.errors import STDERR_VARIABLE, StartError
+from entrypoint.options import set_defaults
+from entrypoint.variables import whole_number
 
 UWSGI = "/opt/placement/bin/uwsgi"
 MAX_PROCESSES = 8
@@ -18,16 +19,15 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def serve(config: cfg.ConfigOpts) -> None:
-    """Become uWSGI; standard error is kept for problems, all logs go to standard output."""
+    """Become uWSGI; logs go to standard output, and only errors to standard error."""
     number, processes, threads = check(config)
-    claim(number)
-    # uWSGI takes any of them for an option: Kubernetes sets some for a Service named uwsgi.
+    check_port_is_free(number)
+    # uWSGI would read them as options: Kubernetes sets some for a Service named uwsgi.
     for name in [name for name in os.environ if name.startswith("UWSGI_")]:
         del os.environ[name]
     os.environ.update(PORT=str(number), UWSGI_PROCESSES=str(processes), UWSGI_THREADS=str(threads))
     if not config.placement_database.connection.startswith("sqlite"):
-        # Each thread has a connection, and as many again are in reserve.
-        set_defaults(config, {"max_pool_size": str(threads), "max_overflow": str(threads)})
+        set_defaults(config, pool(threads))
     stderr = os.dup(2)
     os.set_inheritable(stderr, True)
     os.environ[STDERR_VARIABLE] = str(stderr)
@@ -35,8 +35,13 @@ def serve(config: cfg.ConfigOpts) -> None:
     os.execv(UWSGI, [UWSGI, "--ini", "/placement-uwsgi.ini"])
 
 
+def pool(threads: int) -> dict[str, str]:
+    """Return the database pool of a process: a connection for each thread, and as many spare."""
+    return {"max_pool_size": str(threads), "max_overflow": str(threads)}
+
+
 def check(config: cfg.ConfigOpts) -> tuple[int, int, int]:
-    """Return the port, the processes and the threads that the environment asks for."""
+    """Return the port, the processes and the threads that are set."""
     for name in ("DB_SYNC", "PORT", "UWSGI_PROCESSES", "UWSGI_THREADS"):
         if f"{name}_FILE" in os.environ:
             raise StartError(f"{name}_FILE is not read: only OS_ variables may be; set {name}")
@@ -45,7 +50,7 @@ def check(config: cfg.ConfigOpts) -> tuple[int, int, int]:
 
 
 def check_sync(value: str) -> bool:
-    """Return whether the schema is to be brought up to date before serving."""
+    """Return whether DB_SYNC turns the sync before serving on."""
     if value.lower() not in ("true", "false", ""):
         raise StartError(f"DB_SYNC={value!r} is neither True nor False")
     return value.lower() == "true"
@@ -60,8 +65,8 @@ def port() -> int:
     return number
 
 
-def claim(number: int) -> None:
-    """Refuse a port that is not free, or that this user may not have."""
+def check_port_is_free(number: int) -> None:
+    """Refuse a port that is in use, or that this user may not listen on."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -72,7 +77,7 @@ def claim(number: int) -> None:
 
 
 def bind_advice(error: OSError) -> str:
-    """Return why the port cannot be had and what to do."""
+    """Return why the port is not available and what to do."""
     if error.errno == errno.EADDRINUSE:
         return "another process listens there; set PORT to a free one"
     if error.errno == errno.EACCES:
@@ -83,15 +88,8 @@ def bind_advice(error: OSError) -> str:
     return str(error)
 
 
-def whole_number(name: str, value: str) -> int:
-    """Return the number that a variable holds."""
-    if not (value.isascii() and value.isdigit() and int(value) > 0):
-        raise StartError(f"{name}={value} is not a whole number above 0")
-    return int(value)
-
-
 def workers(connection: str) -> tuple[int, int]:
-    """Return how many processes, and threads in each, answer requests."""
+    """Return the number of processes, and of threads in each, that serve requests."""
     processes = os.environ.get("UWSGI_PROCESSES") or str(min(granted_cpus(), MAX_PROCESSES))
     threads = os.environ.get("UWSGI_THREADS") or str(THREADS)
     wanted = whole_number("UWSGI_PROCESSES", processes), whole_number("UWSGI_THREADS", threads)
@@ -104,14 +102,14 @@ def workers(connection: str) -> tuple[int, int]:
 
 
 def granted_cpus() -> int:
-    """Return the CPUs that this container may use, a part of one counting as one."""
+    """Return the CPUs that this container may use, a fraction counted as one."""
     quota, period = cpu_quota()
     available = len(os.sched_getaffinity(0))
     return min(available, math.ceil(quota / period)) if quota > 0 else available
 
 
 def cpu_quota() -> tuple[int, int]:
-    """Return the cgroup's CPU quota and its period; a quota of 0 or less is none."""
+    """Return the cgroup's CPU quota and its period; a quota of 0 or less is no limit."""
     try:
         quota, period = (CGROUP / "cpu.max").read_text().split()
     except OSError:
@@ -120,7 +118,7 @@ def cpu_quota() -> tuple[int, int]:
 
 
 def cpu_quota_v1() -> tuple[int, int]:
-    """Return the same from the first version of cgroups."""
+    """Return the same from version 1 of cgroups."""
     try:
         quota, period = (
             (CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")

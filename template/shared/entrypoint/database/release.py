@@ -1,6 +1,6 @@
-"""Which release a database belongs to, recorded in the database itself, and where it may go.
+"""The release that a database belongs to, recorded in the database, and the steps from it.
 
-The schema does not tell: releases may share one, and these four do.
+The schema does not show the release: several releases share one.
 """
 
 import re
@@ -8,12 +8,12 @@ from importlib.metadata import version
 
 import sqlalchemy as sa
 
-from problem import StartError
+from entrypoint.errors import StartError
 
 VERSION = version("openstack-placement")
 MAJOR = int(VERSION.split(".")[0])
-# A server keeps a comment with a table, SQLite a number with a file: placement's tables stay as
-# they are, and a dump takes either along.
+# A server keeps a comment with a table, SQLite a number with a file. Placement's tables stay
+# unchanged, and a dump contains the record.
 TABLE = sa.Table("alembic_version", sa.MetaData(), comment=f"placement {VERSION}")
 
 
@@ -22,21 +22,21 @@ class NewerDatabaseError(StartError):
 
 
 def series(major: int) -> str:
-    """Return the OpenStack release of a placement: two come a year, and 13 is 2025.1."""
+    """Return the OpenStack series of a major version: there are two a year, and 13 is 2025.1."""
     year, half = divmod(major - 13, 2)
     return f"{2025 + year}.{half + 1}"
 
 
 def is_step(recorded: int, own: int) -> bool:
-    """Return whether OpenStack upgrades from the one to the other.
+    """Return whether OpenStack supports this upgrade.
 
-    To the next release, or from a SLURP release, the first of a year, to the next one of these.
+    It leads to the next release, or from a SLURP release, the first of a year, to the next SLURP.
     """
     return own - recorded in ((0, 1, 2) if recorded % 2 else (0, 1))
 
 
 def refusal(recorded: int, own: int) -> StartError | None:
-    """Return what a step that OpenStack does not support is refused with."""
+    """Return the error for a step that OpenStack does not support."""
     if is_step(recorded, own):
         return None
     if own < recorded:
@@ -52,9 +52,9 @@ def refusal(recorded: int, own: int) -> StartError | None:
 
 
 def recorded(engine: sa.Engine) -> int | None:
-    """Return the major version that has brought the database up to date, where there is a record.
+    """Return the major version of the last sync, or None in a database without a record.
 
-    There is none in a database that this image has not brought up to date so far.
+    Only this image's db-sync writes the record.
     """
     if engine.dialect.name == "sqlite":
         with engine.connect() as connection:
@@ -68,7 +68,7 @@ def recorded(engine: sa.Engine) -> int | None:
 
 
 def record(engine: sa.Engine) -> None:
-    """Record that this release has brought the database up to date, if that is not there yet."""
+    """Record that this release has brought the database up to date."""
     if recorded(engine) == MAJOR:
         return
     with engine.begin() as connection:
@@ -79,15 +79,15 @@ def record(engine: sa.Engine) -> None:
 
 
 def refuse_step(engine: sa.Engine) -> None:
-    """Refuse to bring the database from its release to this one, where OpenStack does not."""
+    """Refuse to sync a database from which OpenStack supports no step to this release."""
     found = recorded(engine)
-    refused = refusal(found, MAJOR) if found else None
-    if refused:
-        raise refused
+    error = refusal(found, MAJOR) if found else None
+    if error:
+        raise error
 
 
 def refuse_jump(engine: sa.Engine) -> None:
-    """Refuse a database that is too old to be used; a newer one is fine while that rolls out."""
+    """Refuse a database that is too old to serve from; a newer one is fine during a rollout."""
     try:
         refuse_step(engine)
     except NewerDatabaseError:

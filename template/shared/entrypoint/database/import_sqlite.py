@@ -1,4 +1,4 @@
-"""All data of a SQLite file, copied into a server's database in one transaction, and compared."""
+"""import-sqlite: copy a SQLite file into a server's database in one transaction, and compare."""
 
 import contextlib
 import struct
@@ -11,35 +11,34 @@ from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from alembic.script import ScriptDirectory
 from oslo_config import cfg
 from oslo_db import exception as db_exception
 from placement.db.sqlalchemy import migration, models
 from sqlalchemy import exc as sa_exc
 
-import database
-import release
-from options import CONNECTION
-from problem import StartError
+from entrypoint.database import check_url, name_of, release, schema
+from entrypoint.database.connection import connect, reason
+from entrypoint.errors import StartError
+from entrypoint.variables import CONNECTION
 
 SOURCE = "/var/lib/placement/cats.db"
-# Each after those that it refers to.
+# Each table after those that it refers to.
 TABLES = models.BASE.metadata.sorted_tables
-# What a start writes by itself; a name of somebody's own begins with CUSTOM_.
+# The tables that Placement fills whenever it starts; only names that begin with CUSTOM_ are data.
 STANDARD = ("traits", "resource_classes")
-# So many rows go in one statement.
+# The rows of one statement.
 CHUNK = 1000
 
 
 def run(config: cfg.ConfigOpts, path: str = SOURCE) -> None:
     """Copy all rows of the file, or none."""
-    if database.check_url(config).get_backend_name() == "sqlite":
+    if check_url(config).get_backend_name() == "sqlite":
         raise StartError(f"{CONNECTION} names SQLite itself: set it to the server's database")
     with opened(path) as source:
-        engine = database.connect(config)
-        with database.migration_lock(engine):
-            database.sync_locked(engine)
-            # So that what others have committed meanwhile is seen when all is compared.
+        engine = connect(config)
+        with schema.migration_lock(engine):
+            schema.sync_locked(engine)
+            # READ COMMITTED: the comparison sees what others have committed in the meantime.
             connection = engine.connect().execution_options(isolation_level="READ COMMITTED")
             with connection as target, target.begin():
                 refuse_data(target)
@@ -49,7 +48,7 @@ def run(config: cfg.ConfigOpts, path: str = SOURCE) -> None:
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[sa.Connection]:
-    """Open the file to read it as it is now, whoever writes to it."""
+    """Open the file read-only, in one transaction: later writes to it are not seen."""
     if not Path(path).is_file():
         raise StartError(f"{path} is not there: mount the volume that holds SQLite's file")
     url = sa.URL.create("sqlite", database=f"file:{quote(path)}", query={"mode": "ro", "uri": "1"})
@@ -58,7 +57,7 @@ def opened(path: str) -> Iterator[sa.Connection]:
         refuse_other_schema(engine, path)
     except sa_exc.DBAPIError as error:
         raise StartError(
-            f"{path} cannot be read: {database.reason(error)}. If it is placement's, stop what"
+            f"{path} cannot be read: {reason(error)}. If it is placement's, stop what"
             f" writes to it, and run {sync_of(path)} once, which mends what was left half-written"
         ) from error
     with engine.connect() as connection:
@@ -67,11 +66,11 @@ def opened(path: str) -> Iterator[sa.Connection]:
 
 
 def refuse_other_schema(engine: sa.Engine, path: str) -> None:
-    """Refuse a file that has not been brought to this very release."""
+    """Refuse a file whose schema is not exactly this release's."""
     revision = migration.version(engine=engine)
     if revision is None:
         raise StartError(f"{path} has no schema of placement: nothing to copy")
-    head = ScriptDirectory.from_config(migration._alembic_config()).get_current_head()
+    head = schema.migrations().get_current_head()
     if revision != head or release.recorded(engine) not in (None, release.MAJOR):
         raise StartError(
             f"{path} is not of release {release.series(release.MAJOR)}, as this placement is: bring"
@@ -85,30 +84,30 @@ def sync_of(path: str) -> str:
 
 
 def refuse_data(target: sa.Connection) -> None:
-    """Refuse a database that holds more than a start writes by itself."""
+    """Refuse a database with more rows than Placement writes when it starts."""
     for table in TABLES:
         rows = sa.select(sa.func.count()).select_from(table)
         if table.name in STANDARD:
             rows = rows.where(table.c.name.startswith("CUSTOM_", autoescape=True))
         if found := target.execute(rows).scalar():
             raise StartError(
-                f"{database.name_of(target.engine.url)} holds data already ({found} rows of"
+                f"{name_of(target.engine.url)} holds data already ({found} rows of"
                 f" {table.name}), and nothing is mixed: give an empty one in {CONNECTION}"
             )
 
 
 def copy(source: sa.Connection, target: sa.Connection, path: str) -> int:
-    """Copy each table and compare it, and return how many rows there are."""
+    """Copy every table, compare all of them, and return the number of rows."""
     mysql = target.dialect.name == "mysql"
     if mysql:
-        # The class VCPU has the id 0.
+        # The resource class VCPU has the id 0.
         target.exec_driver_sql("SET sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')")
         print("MySQL keeps whole seconds: the fractions of times are cut off", flush=True)
-    for name in STANDARD:  # ids are referred to: these are the source's, too
+    for name in STANDARD:  # other tables refer to the ids of the source's rows
         target.execute(models.BASE.metadata.tables[name].delete())
     total = 0
     for table in TABLES:
-        with told(table, path):
+        with report_rejected_rows(table, path):
             count = insert(source, target, table)
         print(f"{table.name}: {count} rows", flush=True)
         total += count
@@ -120,8 +119,8 @@ def copy(source: sa.Connection, target: sa.Connection, path: str) -> int:
 
 
 @contextlib.contextmanager
-def told(table: sa.Table, path: str) -> Iterator[None]:
-    """Tell what the server does not take, unless it is away."""
+def report_rejected_rows(table: sa.Table, path: str) -> Iterator[None]:
+    """Report the rows that the server rejects; a lost connection is reported by the caller."""
     try:
         yield
     except db_exception.DBConnectionError:
@@ -129,12 +128,12 @@ def told(table: sa.Table, path: str) -> Iterator[None]:
     except (db_exception.DBError, sa_exc.SQLAlchemyError) as error:
         raise StartError(
             f"{table.name} of {path} cannot be copied, and nothing has been:"
-            f" {database.reason(error)}. Change that there, through Placement's API, and try again"
+            f" {reason(error)}. Change that there, through Placement's API, and try again"
         ) from error
 
 
 def insert(source: sa.Connection, target: sa.Connection, table: sa.Table) -> int:
-    """Copy a table, and return how many rows it has."""
+    """Copy a table and return the number of its rows."""
     cut = target.dialect.name == "mysql"
     rows = parents_first(table, source.execute(ordered(table)).mappings())
     count = 0
@@ -147,13 +146,13 @@ def insert(source: sa.Connection, target: sa.Connection, table: sa.Table) -> int
     return count
 
 
-def ordered(table: sa.Table) -> sa.Select:
-    """Return the query of all rows, in the order of their primary keys and not all at once."""
+def ordered(table: sa.Table) -> sa.Select[Any]:
+    """Return the query for all rows in the order of their primary keys, fetched in chunks."""
     return sa.select(table).order_by(*table.primary_key).execution_options(yield_per=CHUNK)
 
 
 def parents_first(table: sa.Table, rows: Iterable[Any]) -> Iterator[Any]:
-    """Order the rows of a table that refers to itself: MySQL wants each after its parents."""
+    """Order the rows of a table that refers to itself: MySQL needs each row after its parents."""
     parents = [key.parent.name for key in table.foreign_keys if key.column.table is table]
     if not parents:
         return iter(rows)
@@ -167,21 +166,21 @@ def without_fraction(value: Any) -> Any:
     return value.replace(microsecond=0) if isinstance(value, datetime) else value
 
 
-def as_mysql_tells(value: Any) -> Any:
-    """Return what MySQL answers for a value: of a FLOAT, 4 bytes, it tells six digits."""
+def as_in_mysql(value: Any) -> Any:
+    """Return the value as MySQL returns it: a FLOAT has four bytes, and six digits when read."""
     if isinstance(value, float):
         return float(f"{struct.unpack('f', struct.pack('f', value))[0]:.6g}")
     return without_fraction(value)
 
 
 def compare(source: sa.Connection, target: sa.Connection, table: sa.Table, path: str) -> None:
-    """Refuse the copy if any row differs from the source's, or one has no counterpart."""
+    """Refuse the copy if any row differs from the source's, or exists on one side only."""
     mysql = target.dialect.name == "mysql"
     pairs = zip_longest(
         source.execute(ordered(table)), target.execute(ordered(table)), fillvalue=()
     )
     for wanted, found in pairs:
-        if [as_mysql_tells(value) if mysql else value for value in wanted] != list(found):
+        if [as_in_mysql(value) if mysql else value for value in wanted] != list(found):
             raise StartError(
                 f"{table.name} of {path} is not the same in the database, so nothing has been"
                 f" copied: {tuple(wanted)} there is {tuple(found)} here. Stop what writes to it"
@@ -189,10 +188,11 @@ def compare(source: sa.Connection, target: sa.Connection, table: sa.Table, path:
 
 
 def set_sequences(target: sa.Connection) -> None:
-    """Have PostgreSQL go on counting after the highest id of each table."""
+    """Let PostgreSQL's sequences continue after the highest id of each table."""
     for table in TABLES:
         column = table.autoincrement_column
-        highest = column is not None and target.scalar(sa.select(sa.func.max(column)))
-        if highest:
+        if column is None:
+            continue
+        if highest := target.scalar(sa.select(sa.func.max(column))):
             sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
             target.execute(sa.select(sa.func.setval(sequence, highest)))

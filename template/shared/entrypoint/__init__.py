@@ -1,0 +1,1 @@
+"""The image's entry point: /startup.sh runs it, and uWSGI loads entrypoint.application."""

@@ -1,0 +1,100 @@
+"""The WSGI application that uWSGI loads: Placement, on a database that is ready."""
+
+import gc
+import logging
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from entrypoint.errors import STDERR_VARIABLE, StartError, report_errors
+from entrypoint.signals import handle_signals
+
+# The paths of probes, with and without the prefix.
+PROBES = ("/", "/placement", "/placement/")
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def start() -> Application:
+    """Return the application, or end this process with an error in one line."""
+    with report_errors():
+        application = load()
+    logging.getLogger("placement.requestlog").addFilter(is_logged)
+    if STDERR_VARIABLE in os.environ:
+        os.close(int(os.environ.pop(STDERR_VARIABLE)))
+    return application
+
+
+def load() -> Application:
+    """Load Placement when its database is ready."""
+    from placement import db_api, deploy, wsgi
+
+    from entrypoint.database import connection
+
+    load_placement = deploy.loadapp
+
+    def load_on_ready_database(config: Any) -> Application:
+        with connection.preparation(config):
+            prepare(config)
+            application: Application = load_placement(config)
+        return answer_503(application) if config.api.auth_strategy == "keystone" else application
+
+    # Placement has no hook between reading its configuration and writing to the database.
+    deploy.loadapp = load_on_ready_database
+    application: Application = wsgi.init_application()
+    # The processes that serve open their own connections; these would only count as well.
+    db_api.get_placement_engine().dispose()
+    return application
+
+
+def prepare(config: Any) -> None:
+    """Wait for the database, sync it if that is set, and require a schema."""
+    from entrypoint.database import release, schema
+    from entrypoint.server import check_sync
+
+    if check_sync(os.environ.get("DB_SYNC", "")) or config.placement_database.sync_on_startup:
+        try:
+            schema.sync(config)
+        except release.NewerDatabaseError as newer:
+            # A container of the old release that restarts while the new one rolls out.
+            print(f"serving without a sync: {newer}", flush=True)
+        # Placement itself would sync without a lock.
+        config.set_override("sync_on_startup", False, "placement_database")
+    if not schema.is_ready(config):
+        raise StartError(
+            "the database has no schema yet: run the command db-sync once, or set DB_SYNC=True"
+        )
+
+
+def answer_503(application: Application) -> Application:
+    """Answer 503 while Keystone is silent, and log the reason.
+
+    keystonemiddleware does so only where Keystone refuses the connection. After a timeout its
+    error would leave the application, and the client's connection would close without an answer.
+    """
+    from keystoneauth1.exceptions import ClientException
+    from webob.exc import HTTPServiceUnavailable
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            return application(environ, start_response)
+        except ClientException as error:
+            logging.getLogger("placement").error("Keystone does not answer: %s", error)
+            unavailable = HTTPServiceUnavailable("Keystone does not answer.")
+            body: Iterable[bytes] = unavailable(environ, start_response)
+            return body
+
+    return answer
+
+
+def is_logged(record: logging.LogRecord) -> bool:
+    """Return whether the log gets a request: every one except successful probes."""
+    request = record.args if isinstance(record.args, dict) else {}
+    return request.get("status") != "200" or request.get("REQUEST_URI") not in PROBES
+
+
+handle_signals()
+application = start()
+# Exclude what is loaded now from garbage collection: searching it costs a fifth of a large request.
+gc.collect()
+gc.freeze()

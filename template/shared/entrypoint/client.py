@@ -1,0 +1,152 @@
+"""smoke-test, token and load-test: requests to a running Placement, with this one's settings."""
+
+import functools
+import itertools
+import json
+import math
+import os
+import queue
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+
+import urllib3
+
+from entrypoint.errors import StartError
+from entrypoint.variables import whole_number
+
+# Seconds until a request without an answer has failed.
+TIMEOUT = 30
+# Seconds between a failed request of the load test and the next one.
+PAUSE = 0.1
+# The requests of the load test: various reads, which are work even for a Placement without data.
+PATHS = (
+    "/",
+    "/resource_providers",
+    "/allocation_candidates?resources=VCPU:1&limit=100",
+    "/resource_classes",
+    "/traits",
+)
+
+# How long a request took, and why it failed.
+Result = tuple[float, str | None]
+
+
+def token() -> str:
+    """Return a token of Placement's own user in Keystone; with noauth2, `admin` is one."""
+    from keystoneauth1 import exceptions, loading, session
+
+    from entrypoint import options
+
+    config = options.load()
+    options.require_auth_strategy(config)
+    if config.api.auth_strategy == "noauth2":
+        return "admin"
+    group = options.KEYSTONE_GROUP
+    auth = loading.load_auth_from_conf_options(config, group)
+    verify = config[group].cafile or True
+    try:
+        return str(session.Session(auth, verify=verify, timeout=TIMEOUT).get_token())
+    except exceptions.ClientException as error:
+        raise StartError(f"Keystone issues no token: {error}") from error
+
+
+def smoke_test(url: str = "") -> None:
+    """Print the version of the Placement at URL, and the number of traits in its database."""
+    url = url or f"http://127.0.0.1:{os.environ.get('PORT') or '80'}"
+    check_url(url)
+    pool = urllib3.PoolManager()
+    [version] = json.loads(get(pool, url, "/", {}))["versions"]
+    print(f"version: {version['id']}, up to {version['max_version']}", flush=True)
+    traits = json.loads(get(pool, url, "/traits", headers(version["max_version"])))["traits"]
+    print(f"token and database: accepted, {len(traits)} traits")
+
+
+def load_test(url: str, clients: str, seconds: str) -> None:
+    """Print a line of JSON with the results of each second, and a last one for all of them."""
+    check_url(url)
+    number, duration = whole_number("CLIENTS", clients), whole_number("SECONDS", seconds)
+    send = functools.partial(
+        get, urllib3.PoolManager(maxsize=number), url, headers=headers("latest")
+    )
+    results: queue.SimpleQueue[Result] = queue.SimpleQueue()
+    start = time.monotonic()
+    threads = [
+        threading.Thread(target=send_requests, args=(send, start + duration, results))
+        for _ in range(number)
+    ]
+    for thread in threads:
+        thread.start()
+    all_times: list[float] = []
+    for second in itertools.count(1):
+        time.sleep(max(0, start + second - time.monotonic()))
+        is_over = not any(thread.is_alive() for thread in threads)
+        finished = [results.get() for _ in range(results.qsize())]
+        reasons = [reason for _, reason in finished if reason]
+        times = [time for time, reason in finished if not reason]
+        all_times += times
+        line = {
+            "second": second,
+            "requests": len(finished),
+            "failures": len(reasons),
+            "reason": reasons[0] if reasons else None,
+            **percentiles(times),
+        }
+        print(json.dumps(line), flush=True)
+        if is_over:
+            break
+    print(json.dumps(percentiles(all_times)), flush=True)
+
+
+def send_requests(
+    send: Callable[[str], bytes], end: float, results: queue.SimpleQueue[Result]
+) -> None:
+    """Send one request after the other, and record each one's time and failure."""
+    for path in itertools.cycle(PATHS):
+        start = time.monotonic()
+        if start >= end:
+            return
+        reason = None
+        try:
+            send(path)
+        except StartError as error:
+            reason = str(error)
+        results.put((time.monotonic() - start, reason))
+        if reason:
+            time.sleep(PAUSE)
+
+
+def percentiles(times: list[float]) -> dict[str, float | None]:
+    """Return in how many milliseconds 50, 95 and 99 percent of the requests were answered."""
+    ordered = sorted(times)
+    shares = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1}
+    return {
+        name: round(1000 * ordered[math.ceil(share * len(ordered)) - 1], 1) if ordered else None
+        for name, share in shares.items()
+    }
+
+
+def check_url(url: str) -> None:
+    """Refuse a URL that is not one of HTTP."""
+    if not url.startswith(("http://", "https://")):
+        raise StartError(f"{url} is not a URL: write it as http://HOST:PORT")
+
+
+def headers(version: str) -> dict[str, str]:
+    """Return the headers of a request with a token."""
+    return {"x-auth-token": token(), "openstack-api-version": f"placement {version}"}
+
+
+def get(pool: urllib3.PoolManager, url: str, path: str, headers: dict[str, str]) -> bytes:
+    """Return what Placement answers, or raise an error that contains the answer."""
+    try:
+        answer = pool.request(
+            "GET", url + path, headers=headers, timeout=TIMEOUT, retries=False, redirect=False
+        )
+    except urllib3.exceptions.HTTPError as error:
+        raise StartError(f"GET {url}{path} failed: {error}") from error
+    if answer.status != 200:
+        text = textwrap.shorten(answer.data.decode(errors="replace"), 400)
+        raise StartError(f"GET {path} was answered with {answer.status}: {text}")
+    return answer.data

@@ -1,0 +1,130 @@
+"""Waiting for the database, with a time limit, and the messages when it cannot be used."""
+
+import contextlib
+import os
+import re
+import select
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_db import exception as db_exception
+from placement import db_api
+from sqlalchemy import exc as sa_exc
+
+from entrypoint.database import check_url, name_of
+from entrypoint.errors import StartError
+from entrypoint.variables import CONNECTION
+
+# Seconds, in addition to all retries, for a server that accepts the connection and never answers.
+GRACE = 5
+WRITABLE_VOLUME = "Mount a volume that this user may write at /var/lib/placement"
+# The advice for an error whose text matches; the first match counts.
+ADVICE = {
+    r"(?i)too many (clients|connections)|connection slots": (
+        "Let it take more connections, or others hold fewer"
+    ),
+    # MySQL's errors for creating what exists, or dropping what does not.
+    r"\((1050|1060|1061|1091), ": (
+        "A sync that was cut off has left half a migration, which cannot be taken back: restore the"
+        " database from before that sync, and run db-sync again"
+    ),
+    "unable to open database file|readonly": WRITABLE_VOLUME,
+}
+
+
+class NoAnswerError(Exception):
+    """The time limit has passed. Not an OSError, which a driver would handle as its own."""
+
+
+FAILURES = (NoAnswerError, db_exception.DBError, sa_exc.SQLAlchemyError)
+
+
+@contextlib.contextmanager
+def preparation(config: cfg.ConfigOpts) -> Iterator[None]:
+    """Report a database error of the block in one line, and let signals end its waiting."""
+    url = check_url(config)
+    try:
+        with interruptible(url):
+            yield
+    except FAILURES as error:
+        raise StartError(
+            f"{name_of(url)} cannot be used: {reason(error)}. {advice(error)}"
+        ) from error
+
+
+def reason(error: BaseException) -> str:
+    """Return the driver's message, without what SQLAlchemy and oslo.db add."""
+    inner = getattr(error, "inner_exception", None) or error
+    return str(getattr(inner, "orig", None) or inner).strip().rstrip(".")
+
+
+def advice(error: BaseException) -> str:
+    """Return what the operator can do about an error."""
+    for pattern, text in ADVICE.items():
+        if re.search(pattern, str(error)):
+            return text
+    if isinstance(error, NoAnswerError | db_exception.DBConnectionError):
+        return f"Start it, or correct {CONNECTION}"
+    return f"Correct it there, or in {CONNECTION}"
+
+
+def connect(config: cfg.ConfigOpts) -> sa.Engine:
+    """Return an engine that has connected, within the time that the options allow."""
+    retries = config.placement_database.max_retries
+    limit = retries * config.placement_database.retry_interval + GRACE if retries > 0 else 0
+    with time_limit(limit):
+        engine: sa.Engine = db_api.get_placement_engine()
+        # With max_retries=0 the engine has not connected yet.
+        engine.connect().close()
+        return engine
+
+
+@contextlib.contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raise NoAnswerError in the block after this many seconds; 0 sets no limit."""
+
+    def expire(*_: object) -> None:
+        raise NoAnswerError(f"no answer in {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, expire)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def interruptible(url: sa.URL) -> Iterator[None]:
+    """Let PostgreSQL's driver wait in Python: its C library would not return for a signal."""
+    if url.get_backend_name() != "postgresql":
+        yield
+        return
+    # Imported only for PostgreSQL, because it takes long to load.
+    from psycopg2 import extensions
+
+    extensions.set_wait_callback(wait)
+    try:
+        yield
+    finally:
+        extensions.set_wait_callback(None)
+
+
+def wait(connection: Any) -> None:
+    """Wait for the server's answer; to a connection attempt, at most PGCONNECT_TIMEOUT seconds."""
+    from psycopg2 import OperationalError, extensions
+
+    connecting = connection.status not in (extensions.STATUS_READY, extensions.STATUS_BEGIN)
+    limit = int(os.environ.get("PGCONNECT_TIMEOUT", "0")) if connecting else 0
+    end = time.monotonic() + limit if limit else None
+    while (state := connection.poll()) != extensions.POLL_OK:
+        reading = [connection] if state == extensions.POLL_READ else []
+        writing = [connection] if state == extensions.POLL_WRITE else []
+        left = max(0.0, end - time.monotonic()) if end else None
+        if not any(select.select(reading, writing, [], left)):
+            raise OperationalError("connection failed: timeout expired")

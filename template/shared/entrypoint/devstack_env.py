@@ -1,0 +1,225 @@
+"""devstack-env: the container's variables for running alongside a devstack.
+
+The variables go to standard output. Standard error names the settings that are left out or
+changed, with the reason.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_log import log
+from placement import conf as placement_conf
+
+from entrypoint import database, options
+from entrypoint.devstack_files import Settings, normalize, read_local_conf, read_placement_conf
+from entrypoint.errors import StartError, report
+from entrypoint.variables import (
+    AUTH_STRATEGY,
+    AUTH_TYPE,
+    CONNECTION,
+    KEYSTONE_PREFIX,
+    Known,
+    known_variables,
+    literal,
+)
+
+HOST_NAME = re.compile(r"[A-Za-z0-9.-]+")
+
+
+def run(placement_conf: str, local_conf: str, host_ip: str) -> None:
+    """Print the variables; host_ip is the address of devstack's host if local.conf has none."""
+    variables = variables_of(placement_conf, local_conf, host_ip)
+    print("# Written by `make devstack-env`, which overwrites it. It contains passwords.")
+    for name, value in sorted(variables.items()):
+        print(f"{name}={value}")
+
+
+def variables_of(placement_conf: str, local_conf: str, host_ip: str) -> dict[str, str]:
+    """Return the container's variables."""
+    settings, local = read_placement_conf(placement_conf), read_local_conf(local_conf)
+    variables = translate(settings)
+    complete(variables, local)
+    for name, value in variables.items():
+        if not value.isprintable():
+            raise StartError(
+                f"the value of {name} has several lines, which an env-file cannot hold"
+            )
+    os.environ.update(variables)
+    for name, value in addresses(options.load(), Host(host_ip, local)):
+        variables[name] = os.environ[name] = literal(value)
+    check_cafile(variables)
+    database.check_url(options.load())
+    return variables
+
+
+def translate(settings: Settings) -> dict[str, str]:
+    """Return the variables for these settings, and report the settings that are left out."""
+    os.environ[AUTH_TYPE] = settings.get(("keystone_authtoken", "auth_type"), "password")
+    known, logging = image_variables()
+    variables: dict[str, str] = {}
+    unknown = dict(settings)
+    for variable, (group, option) in known.items():
+        for key in names(group or "default", option):
+            if key in settings:
+                unknown.pop(key, None)
+                variables.setdefault(variable, settings[key])
+    for_logs = sorted(variables.keys() & logging - {"OS_DEFAULT__DEBUG"})
+    for reason, left_out in (
+        ("this placement does not know it", [f"[{group}]{name}" for group, name in unknown]),
+        ("the container logs in its own way", for_logs),
+    ):
+        if left_out:
+            report(f"left out, because {reason}: {', '.join(left_out)}")
+    return {name: value for name, value in variables.items() if name not in for_logs}
+
+
+def image_variables() -> tuple[Known, set[str]]:
+    """Return all variables that the image accepts, and the names of those about logging."""
+    config = cfg.ConfigOpts()
+    placement_conf.register_opts(config)
+    options.register_keystone(config)
+    logging = cfg.ConfigOpts()
+    log.register_options(logging)
+    return known_variables(config), set(known_variables(logging))
+
+
+def names(group: str, option: cfg.Opt) -> Iterator[tuple[str, str]]:
+    """Yield the names by which an option may be set: its own, then its deprecated ones."""
+    yield normalize(group), normalize(option.dest)
+    for old in option.deprecated_opts:
+        yield normalize(old.group or group), normalize(old.name or option.dest)
+    if option.dest == "www_authenticate_uri":
+        # Its name until 2017, which keystonemiddleware no longer knows.
+        yield group, "auth_uri"
+
+
+def complete(variables: dict[str, str], local: dict[str, str]) -> None:
+    """Add what a placement.conf of devstack may lack."""
+    variables.setdefault(AUTH_STRATEGY, "keystone")
+    variables.setdefault(AUTH_TYPE, "password")
+    # Every devstack's Keystone has a public endpoint. Before 2019 placement.conf had no interface.
+    variables.setdefault(f"{KEYSTONE_PREFIX}INTERFACE", "public")
+    if not variables.get(f"{KEYSTONE_PREFIX}PASSWORD"):
+        password = local.get("SERVICE_PASSWORD") or local.get("ADMIN_PASSWORD")
+        if not password:
+            raise StartError(
+                "there is no [keystone_authtoken]password in placement.conf, and no plain"
+                " SERVICE_PASSWORD or ADMIN_PASSWORD in local.conf: add one"
+            )
+        variables[f"{KEYSTONE_PREFIX}PASSWORD"] = literal(password)
+
+
+class Host:
+    """The host that devstack runs on, as a container reaches it."""
+
+    def __init__(self, given: str, local: dict[str, str]) -> None:
+        """Use the address that is given, or that of local.conf."""
+        stated = [given] if given else [local.get("HOST_IP"), local.get("SERVICE_HOST")]
+        usable = (text.strip("[]") for text in stated if text and not is_loopback(text))
+        self.address = next(usable, "")
+
+    def replace(self, loopback: str, variable: str) -> str:
+        """Return the address that replaces a loopback one."""
+        if not is_address(self.address):
+            raise StartError(
+                f"{variable} is at {loopback}, where a container finds only itself: add HOST_IP=…"
+                " to local.conf, or say make devstack-env HOST_IP=…, with this host's address"
+            )
+        report(f"{variable} is at {self.address} for a container, not at {loopback}")
+        return self.address
+
+    def reach(self, server: str, variable: str) -> str:
+        """Return a server's HOST or HOST:PORT as a container reaches it."""
+        try:
+            parts = urlsplit(f"//{server}")
+            name, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise StartError(f"{variable}: {server} is not HOST:PORT") from error
+        if not is_loopback(name):
+            return server
+        address = self.replace(name or "no host", variable)
+        address = f"[{address}]" if ":" in address else address
+        return f"{address}:{port}" if port else address
+
+
+def is_loopback(host: str | None) -> bool:
+    """Return whether a host name or address leads to the caller itself."""
+    try:
+        address = ipaddress.ip_address((host or "localhost").strip("[]"))
+    except ValueError:
+        return (host or "localhost").split(".")[0].lower() in ("localhost", "ip6-localhost")
+    return address.is_loopback or address.is_unspecified
+
+
+def is_address(text: str) -> bool:
+    """Return whether this is the address or the name of a host."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return bool(HOST_NAME.fullmatch(text))
+    return True
+
+
+def addresses(config: cfg.ConfigOpts, host: Host) -> Iterator[tuple[str, str]]:
+    """Yield the variables that name a server, with the address for a container."""
+    yield CONNECTION, database_url(config.placement_database.connection, host)
+    keystone = config[options.KEYSTONE_GROUP]
+    for name in ("auth_url", "www_authenticate_uri"):
+        if url := keystone[name]:
+            variable = f"{KEYSTONE_PREFIX}{name.upper()}"
+            server = urlsplit(url).netloc
+            reached = host.reach(server, variable)
+            if name == "auth_url" and reached != server:
+                report(
+                    f"Keystone's catalog says {server}, too, where the container looks for it next:"
+                    f" see `openstack endpoint list`, and give the public one {reached} by"
+                    " `openstack endpoint set --url`"
+                )
+            yield variable, url.replace(server, reached, 1)
+    if servers := keystone.memcached_servers:
+        reached_servers = [memcached_server(server, host) for server in servers]
+        yield f"{KEYSTONE_PREFIX}MEMCACHED_SERVERS", ",".join(reached_servers)
+
+
+def database_url(connection: str, host: Host) -> str:
+    """Return the URL with a driver of the image, and a server that a container reaches."""
+    try:
+        url = sa.make_url(connection)
+        drivers = {**database.DRIVERS, "sqlite": ()}[url.get_backend_name()]
+        driver = drivers[0]
+    except (sa.exc.ArgumentError, LookupError, ValueError) as error:
+        raise StartError(
+            "[placement_database]connection is no URL of MySQL or PostgreSQL"
+        ) from error
+    if url.drivername not in drivers:
+        report(f"{CONNECTION} starts with {driver}://, not {url.drivername}://")
+    if "plugin" in url.query:
+        # devstack's plugin for SQLAlchemy, which counts queries.
+        report(f"{CONNECTION} is without plugin={url.query['plugin']}: it is not in the image")
+    if is_loopback(url.host):
+        url = url.set(host=host.replace(url.host or "no host", CONNECTION))
+    url = url.set(drivername=driver).difference_update_query(["plugin"])
+    return url.render_as_string(hide_password=False)
+
+
+def memcached_server(server: str, host: Host) -> str:
+    """Return a memcached as a container reaches it, in the spelling of its client."""
+    reached = host.reach(server.removeprefix("inet6:"), f"{KEYSTONE_PREFIX}MEMCACHED_SERVERS")
+    return f"inet6:{reached}" if reached.startswith("[") else reached
+
+
+def check_cafile(variables: dict[str, str]) -> None:
+    """Keep the CA certificate if Keystone needs it, and report how to mount it."""
+    file = variables.get(f"{KEYSTONE_PREFIX}CAFILE")
+    if not file:
+        return
+    if variables.get(f"{KEYSTONE_PREFIX}AUTH_URL", "").startswith("https:"):
+        report(f"mount the file that {KEYSTONE_PREFIX}CAFILE names: --volume {file}:{file}:ro")
+    else:
+        report(f"left out, because Keystone is not asked by https: {KEYSTONE_PREFIX}CAFILE")
+        del variables[f"{KEYSTONE_PREFIX}CAFILE"]

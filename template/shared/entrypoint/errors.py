@@ -1,0 +1,57 @@
+"""Errors that the operator can fix, each reported in one line on standard error."""
+
+import contextlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+
+# uWSGI's log goes to standard output; this variable holds the number of the real standard error.
+STDERR_VARIABLE = "ENTRYPOINT_STDERR"
+
+
+class StartError(Exception):
+    """An error that ends the command; its message says what to do."""
+
+    exit_code = 1
+
+
+class UsageError(StartError):
+    """An unknown command, or wrong arguments for one."""
+
+    exit_code = 2
+
+
+def one_line(text: object) -> str:
+    """Return the text in one line, without the password of any URL and without SQL statements."""
+    line = " ".join(str(text).split())
+    line = re.sub(r" ?(\[SQL: |\(Background on this error).*", "", line)
+    # In an example of a URL, the word PASSWORD shows where the password belongs.
+    return re.sub(r"(\w://[^:/@\s]*):(?!PASSWORD@)[^/\s]*@", r"\1:***@", line)
+
+
+def report(text: object) -> None:
+    """Write one line to the container's standard error."""
+    stderr = int(os.environ.get(STDERR_VARIABLE, sys.stderr.fileno()))
+    os.write(stderr, f"placement: {one_line(text)}\n".encode())
+
+
+@contextlib.contextmanager
+def report_errors() -> Iterator[None]:
+    """Report an error of the block and end the process, even inside uWSGI.
+
+    The log gets the traceback of an unexpected error.
+    """
+    try:
+        yield
+        return
+    except StartError as error:
+        report(error)
+        code = error.exit_code
+    except Exception as error:
+        traceback.print_exc(file=sys.stdout)
+        report(f"{type(error).__name__}: {error} (the log has the details)")
+        code = 1
+    sys.stdout.flush()
+    os._exit(code)

@@ -1,0 +1,143 @@
+"""Placement's configuration, checked before anything uses it."""
+
+import logging
+import os
+from importlib.metadata import entry_points
+
+from oslo_config import cfg
+from placement import conf as placement_conf
+
+from entrypoint.errors import StartError
+from entrypoint.variables import (
+    AUTH_SECTION,
+    AUTH_STRATEGY,
+    AUTH_TYPE,
+    CONNECTION,
+    KEYSTONE_PREFIX,
+    from_file,
+    known_variables,
+    read_file,
+    read_files,
+    refuse_references,
+    refuse_unknown,
+    variable_of,
+)
+
+DEFAULT_CONNECTION = "sqlite:////cats.db"
+KEYSTONE_GROUP = "keystone_authtoken"
+# How long to wait for the database at the start, unless it is set: about a minute.
+WAIT = {"max_retries": "30", "retry_interval": "2"}
+
+
+def load() -> cfg.ConfigOpts:
+    """Check the environment, turn it into what oslo.config reads, and return the configuration."""
+    config = cfg.ConfigOpts()
+    placement_conf.register_opts(config)
+    try:
+        # Which further options exist depends on these three.
+        for variable in (AUTH_STRATEGY, AUTH_TYPE, AUTH_SECTION):
+            read_file(variable)
+        register_keystone(config)
+        known = known_variables(config)
+        read_files(known)
+        refuse_unknown(known)
+        refuse_references(known, known)
+        parse(config)
+        for name in sorted(known.keys() & os.environ.keys()):
+            check_value(config, name, *known[name])
+    except (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError) as error:
+        raise StartError(
+            'an option in /etc/placement holds a single "$", which stands for another option:'
+            ' write "$$" for a "$"'
+        ) from error
+    except cfg.Error as error:
+        raise StartError(f"placement's configuration is not valid: {error}") from error
+    set_defaults(config, WAIT)
+    return config
+
+
+def parse(config: cfg.ConfigOpts) -> None:
+    """Read the configuration files and the environment; the default database is SQLite."""
+    try:
+        config([], project="placement", prog="placement")
+    except cfg.RequiredOptError as error:
+        variable = variable_of(str(getattr(error.group, "name", error.group)), error.opt_name)
+        if variable != CONNECTION:
+            raise StartError(f"{variable} is not set, and cannot be done without") from error
+        os.environ[CONNECTION] = DEFAULT_CONNECTION
+        parse(config)
+
+
+def register_keystone(config: cfg.ConfigOpts) -> None:
+    """Register the options of keystonemiddleware and its auth plugin; Placement does so later."""
+    keystone = os.environ.get(AUTH_STRATEGY) == "keystone"
+    if not keystone and not any(name.startswith(KEYSTONE_PREFIX) for name in os.environ):
+        return
+    # Imported here because it takes a tenth of a second, which noauth2 can save.
+    from keystonemiddleware import opts
+
+    for group, options in opts.list_auth_token_opts():
+        config.register_opts(options, group=group)
+    refuse_references(known_variables(config), (AUTH_TYPE, AUTH_SECTION))
+    if not register_auth_plugin(config) and keystone:
+        raise StartError(f"{AUTH_TYPE} is not set: say password or v3applicationcredential")
+
+
+def register_auth_plugin(config: cfg.ConfigOpts) -> bool:
+    """Register the options of the auth plugin; return whether auth_type names one."""
+    from keystoneauth1 import exceptions, loading
+
+    # It would report each plugin that cannot be loaded here.
+    logging.getLogger("stevedore").setLevel(logging.CRITICAL)
+    # A second configuration: a file may name the plugin, and the real one is not parsed yet.
+    peek = cfg.ConfigOpts()
+    loading.register_auth_conf_options(peek, KEYSTONE_GROUP)
+    peek([], project="placement", prog="placement")
+    section = peek[KEYSTONE_GROUP].auth_section or KEYSTONE_GROUP
+    if section != KEYSTONE_GROUP:
+        loading.register_auth_conf_options(peek, section)
+    auth_type = peek[section].auth_type
+    if not auth_type:
+        return False
+    try:
+        plugin_options = loading.get_auth_plugin_conf_options(auth_type)
+    except exceptions.NoMatchingPlugin as error:
+        plugins = ", ".join(sorted(entry_points(group=loading.PLUGIN_NAMESPACE).names))
+        shown = "_FILE" if AUTH_TYPE in from_file else f"={auth_type}"
+        raise StartError(f"{AUTH_TYPE}{shown} is none of {plugins}") from error
+    config.register_opts(plugin_options, group=section)
+    return True
+
+
+def check_value(config: cfg.ConfigOpts, name: str, group: str | None, option: cfg.Opt) -> None:
+    """Read the option as Placement will, so that a wrong value is refused now."""
+    try:
+        section = config[group] if group else config
+        section[option.dest]
+    except ValueError as error:
+        if name in from_file:
+            raise StartError(f"what {name}_FILE names holds no valid value") from error
+        shown = "" if option.secret else f"={os.environ[name]}"
+        reason = "" if option.secret else f": {str(error).rsplit(' is not valid: ', 1)[-1]}"
+        raise StartError(f"{name}{shown} is not a valid value{reason}") from error
+
+
+def require_auth_strategy(config: cfg.ConfigOpts) -> None:
+    """Refuse to serve while the auth strategy is unset: it has no safe default."""
+    if not is_set(config, "auth_strategy", "api"):
+        raise StartError(
+            f"{AUTH_STRATEGY} is not set: say keystone, or noauth2 to let everyone in as admin"
+        )
+
+
+def set_defaults(config: cfg.ConfigOpts, defaults: dict[str, str]) -> None:
+    """Set unset options of the database, in the environment so that every process reads them."""
+    for option, value in defaults.items():
+        if not is_set(config, option, "placement_database"):
+            os.environ[variable_of("placement_database", option)] = value
+
+
+def is_set(config: cfg.ConfigOpts, option: str, group: str) -> bool:
+    """Return whether the environment or a file sets an option."""
+    location = config.get_location(option, group)
+    return location is not None and location.location.is_user_controlled

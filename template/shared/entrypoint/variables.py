@@ -1,0 +1,168 @@
+"""The environment's OS_<GROUP>__<OPTION> variables, compared with Placement's real options."""
+
+import difflib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from entrypoint.errors import StartError
+
+CONNECTION = "OS_PLACEMENT_DATABASE__CONNECTION"
+AUTH_STRATEGY = "OS_API__AUTH_STRATEGY"
+KEYSTONE_PREFIX = "OS_KEYSTONE_AUTHTOKEN__"
+AUTH_TYPE = f"{KEYSTONE_PREFIX}AUTH_TYPE"
+AUTH_SECTION = f"{KEYSTONE_PREFIX}AUTH_SECTION"
+# A variable of placedock's readme that no option has, and the right one.
+PLACEDOCK = {f"{KEYSTONE_PREFIX}USER": f"{KEYSTONE_PREFIX}USERNAME"}
+# No option needs more bytes than this.
+MAX_FILE = 64 * 1024
+# The options whose value came from a file: no message shows it.
+from_file: set[str] = set()
+
+Known = dict[str, tuple[str | None, cfg.Opt]]
+
+
+def variable_of(group: str, option: str) -> str:
+    """Return the environment variable that sets an option."""
+    return f"OS_{group.upper()}__{option.upper().replace('-', '_')}"
+
+
+def known_variables(config: cfg.ConfigOpts) -> Known:
+    """Return every variable that oslo.config would read, with its group and option."""
+    groups: list[tuple[str | None, dict[str, Any]]] = [(None, config._opts)]
+    groups += [(name, group._opts) for name, group in config._groups.items()]
+    return {
+        variable_of(group or "DEFAULT", name): (group, entry["opt"])
+        for group, options in groups
+        for name, entry in options.items()
+    }
+
+
+def option_variables() -> Iterator[str]:
+    """Yield the names in the environment that look like an option of a group."""
+    return (name for name in sorted(os.environ) if name.startswith("OS_") and "__" in name)
+
+
+def whole_number(name: str, value: str) -> int:
+    """Return the number that a variable or an argument holds."""
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        raise StartError(f"{name}={value} is not a whole number above 0")
+    return int(value)
+
+
+def read_files(known: Known) -> None:
+    """Replace each <variable>_FILE by the variable, with the content of the file."""
+    for name in list(option_variables()):
+        if not name.endswith("_FILE") or name in known:
+            continue
+        variable = name.removesuffix("_FILE")
+        if variable not in known:
+            nearest = nearest_variable(variable, list(known))
+            raise unknown(name, f"{nearest}_FILE" if nearest else None)
+        read_file(variable)
+
+
+def read_file(variable: str) -> None:
+    """Set the variable to the content of the file that <variable>_FILE names, if it is set."""
+    name = f"{variable}_FILE"
+    if name not in os.environ:
+        return
+    if variable in os.environ:
+        raise StartError(f"both {variable} and {name} are set: unset one of them")
+    path = os.environ.pop(name)
+    if not path:
+        raise StartError(f"{name} is empty: set it to the path of a file, or unset it")
+    os.environ[variable] = literal(read_secret(f"{name}={path}", Path(path)))
+    from_file.add(variable)
+
+
+def literal(value: str) -> str:
+    """Return the value with every $ escaped: oslo.config would read it as a reference."""
+    return value.replace("$", "$$")
+
+
+def read_secret(name: str, path: Path) -> str:
+    """Return the text of a file without its last newline."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise StartError(f"{name} is not a file")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+        text = data.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise StartError(
+            f"{name} cannot be read: {reason}. Mount the file so that uid {os.getuid()} may read it"
+        ) from error
+    text = text.removesuffix("\n").removesuffix("\r")
+    problems = {
+        f"the file is larger than {MAX_FILE} bytes": len(data) > MAX_FILE,
+        "the file is empty": not text,
+        "the file has more than one line": "\n" in text,
+        # oslo.config reads \$ as $, and has no other spelling for these two characters.
+        r"the file holds a NUL or a \$, which no option can: choose another value": (
+            "\0" in text or r"\$" in text
+        ),
+    }
+    for problem, is_there in problems.items():
+        if is_there:
+            raise StartError(f"{name}: {problem}")
+    return text
+
+
+def refuse_unknown(known: Known) -> None:
+    """Refuse a variable that Placement would silently ignore."""
+    for name in option_variables():
+        if name not in known:
+            raise unknown(name, nearest_variable(name, list(known)))
+    # One underscore instead of two: no option's name, but hardly meant for anything else.
+    flat = {name.replace("__", "_"): name for name in known}
+    for name in sorted(os.environ):
+        if name in flat:
+            raise StartError(f"{name} is not an option of placement: did you mean {flat[name]}?")
+
+
+def unknown(name: str, nearest: str | None) -> StartError:
+    """Return the error for an unknown name, with the nearest right one."""
+    message = f"{name} is not an option of placement"
+    if name.startswith(KEYSTONE_PREFIX) and AUTH_TYPE not in os.environ:
+        return StartError(
+            f"{message}, or of an auth plugin that {AUTH_TYPE} names (password, …): set it"
+        )
+    return StartError(f"{message}: did you mean {nearest}?" if nearest else f"{message}: unset it")
+
+
+def nearest_variable(name: str, known: list[str]) -> str | None:
+    """Return the known variable most like this one, preferably one of the same group."""
+    if PLACEDOCK.get(name) in known:
+        return PLACEDOCK[name]
+    group = name.split("__", 1)[0]
+    same_group = [real for real in known if real.startswith(f"{group}__")]
+    for names, cutoff in ((same_group, 0.7), (known, 0.6)):
+        matches = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
+        if matches:
+            return matches[0]
+    return None
+
+
+def refuse_references(known: Known, names: Iterable[str]) -> None:
+    """Refuse a "$" before the name of no option: oslo.config's error would show that name.
+
+    It may be the rest of a password.
+    """
+    options = {(group, option.dest) for group, option in known.values()}
+    for name in sorted(known.keys() & os.environ.keys() & set(names)):
+        group = known[name][0]
+        value = os.environ[name].replace(r"\$", "$$")
+        for match in cfg.ConfigOpts.Template.pattern.finditer(value):
+            key = match["named"] or match["braced"]
+            dotted = tuple(key.split(".", 1)) if key else ()
+            if key and not options & {(group, key), (None, key), dotted}:
+                raise StartError(
+                    f'{name} holds a single "$", which stands for another option: write "$$" for'
+                    f' a "$", or put the value into a file and its path into {name}_FILE'
+                )
