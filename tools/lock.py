@@ -5,7 +5,7 @@ In releases/<release>.txt OpenStack's own constraints decide which versions. CON
 they are, by default where OpenStack publishes them: a URL, below which each release has a page, or
 a folder with a <release>.txt for each. The files in tools/requirements/ are locked into
 template/dev/: Keystone as the newest release has it, the tools and the OpenStack client in their
-newest versions.
+newest versions. So are the exact versions in pyproject.toml, which the maintenance tool runs with.
 Name releases as arguments to lock only these.
 """
 
@@ -20,6 +20,11 @@ RELEASES = ROOT / "releases"
 REQUIREMENTS = ROOT / "tools/requirements"
 DEV = ROOT / "template/dev"
 CONSTRAINTS = os.environ.get("CONSTRAINTS", "https://releases.openstack.org/constraints/upper")
+# The lists of pyproject.toml, each with the packages that the maintenance tool imports.
+PINNED = {
+    "dependencies": ("copier", "copier-template-extensions", "plumbum", "pyyaml"),
+    "load": ("matplotlib", "tenacity"),
+}
 # The Python of the oldest Debian that an image may be built on.
 OLDEST_PYTHON = "3.11"
 
@@ -42,8 +47,13 @@ def placement_version(release: str) -> str:
 
 def compiled(wanted: str, *options: str) -> str:
     """Return the packages wanted and all they need, in versions for every Python, with hashes."""
-    command = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
-    command += ["--python-version", OLDEST_PYTHON, "--no-header", "--no-annotate", "--no-config"]
+    return resolved(wanted, "--generate-hashes", *options)
+
+
+def resolved(wanted: str, *options: str) -> str:
+    """Return the packages wanted and all they need, in versions for every Python."""
+    command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", OLDEST_PYTHON]
+    command += ["--no-header", "--no-annotate", "--no-config"]
     done = subprocess.run(
         [*command, *options, "-"], input=wanted, text=True, stdout=subprocess.PIPE, check=False
     )
@@ -70,6 +80,19 @@ def lock_dev(name: str, folder: str, *options: str) -> None:
     (DEV / folder / "requirements.txt").write_text(locked, encoding="utf-8")
 
 
+def pin_tool() -> None:
+    """Write the exact versions of the maintenance tool, and lock them for the tests."""
+    print("pinning the maintenance tool", flush=True)
+    path = ROOT / "pyproject.toml"
+    text = path.read_text(encoding="utf-8")
+    for name, packages in PINNED.items():
+        lines = resolved("\n".join(packages), "--upgrade").splitlines()
+        pins = "".join(f'  "{line}",\n' for line in lines)
+        text = re.sub(rf"(?ms)^{name} = \[\n.*?^\]", f"{name} = [\n{pins}]", text)
+    path.write_text(text, encoding="utf-8")
+    subprocess.run(["uv", "lock", "--quiet"], cwd=ROOT, check=True)
+
+
 def main() -> None:
     """Lock the releases named, or all."""
     known = sorted(path.stem for path in RELEASES.glob("*.yml"))
@@ -85,6 +108,7 @@ def main() -> None:
         stack = str(DEV / "stack/requirements.txt")
         lock_dev("openstack", "stack/keystone", "--constraints", stack)
         lock_dev("keystone", "stack/servers/keystone", "--constraints", constraints(known[-1]))
+        pin_tool()
 
 
 if __name__ == "__main__":
