@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from extensions.deployment import find_error
+from extensions.deployment.conditions import ASKED_WHEN
+
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from extensions.deployment import field_problem  # noqa: E402
-
-sys.path.insert(0, str(ROOT))
-
 
 INTRODUCTION = """\
 <!-- Written by `make docs` from copier.yml. -->
@@ -33,15 +29,19 @@ one later, see [Change a setting or update the template](../how-to/change-settin
 def choices(name: str, question: dict[str, Any]) -> str:
     """Say what may be answered, as one writes it in a data file: choices, or the rule's words."""
     if "choices" not in question:
-        return re.split(r",? such as", field_problem(name, "!").partition("answer ")[2])[0]
+        return re.split(r",? such as", find_error(name, "!").partition("answer ")[2])[0]
     offered = question["choices"]
     values = offered.values() if isinstance(offered, dict) else offered
     return ", ".join(f"`{it['value'] if isinstance(it, dict) else it}`" for it in values)
 
 
-def condition(question: dict[str, Any]) -> str:
-    """Say when it is asked, in the words of copier.yml without its braces."""
-    return f"`{question['when'].strip('{} ')}`" if "when" in question else "always"
+def condition(name: str) -> str:
+    """Write when a question is asked, in words."""
+    conditions = [
+        f"`{question}` is {' or '.join(f'`{answer}`' for answer in accepted)}"
+        for question, accepted in ASKED_WHEN.get(name, {}).items()
+    ]
+    return f"if {', and '.join(conditions)}" if conditions else "always"
 
 
 def section(name: str, question: dict[str, Any]) -> str:
@@ -52,7 +52,7 @@ def section(name: str, question: dict[str, Any]) -> str:
         f"{question['help'].strip()}\n",
         f"- Answer: {choices(name, question)}",
         f"- Default: `{default}`" if question["default"] != "" else "- Default: empty",
-        f"- Asked: {condition(question)}",
+        f"- Asked: {condition(name)}",
     ]
     return "\n".join(lines) + "\n"
 

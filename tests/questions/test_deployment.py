@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
-from extensions.deployment import (
-    ASKED_WHEN,
-    QUESTIONS,
-    Deployment,
-    field_problem,
-    problems,
-)
+from extensions.deployment import QUESTIONS, Deployment, find_error, find_errors
+from extensions.deployment.answers import Answers
+from extensions.deployment.conditions import ASKED_WHEN
 from extensions.releases import RELEASES, release_step
 from tests.support.variants import VARIANTS
 
@@ -74,18 +71,18 @@ HOSTILE = [
 @pytest.mark.parametrize("name", TEXT_QUESTIONS)
 def test_hostile_text_is_refused_by_every_text_question(name: str) -> None:
     """No character that means something to YAML, a shell, Jinja, Go, make or Docker passes."""
-    assert [answer for answer in HOSTILE if not field_problem(name, answer)] == []
+    assert [answer for answer in HOSTILE if not find_error(name, answer)] == []
 
 
 @pytest.mark.parametrize("name", TEXT_QUESTIONS)
 def test_a_refusal_is_one_short_line_of_plain_ascii(name: str) -> None:
     """Not even a refusal repeats what could do harm on a terminal or fill it."""
     for answer in HOSTILE:
-        said = field_problem(name, answer)
+        said = find_error(name, answer)
         assert said.isascii()
         assert said.isprintable()
         assert len(said) < 300
-        [unknown] = problems({answer: "x"})
+        [unknown] = find_errors({answer: "x"})
         assert unknown.isascii()
         assert unknown.isprintable()
 
@@ -112,7 +109,7 @@ def test_a_refusal_is_one_short_line_of_plain_ascii(name: str) -> None:
 )
 def test_what_is_unusual_but_right_is_accepted(name: str, answer: object) -> None:
     """The limits themselves are inside."""
-    assert field_problem(name, answer) == ""
+    assert find_error(name, answer) == ""
 
 
 @pytest.mark.parametrize(
@@ -153,21 +150,53 @@ def test_an_answer_to_a_question_that_is_not_asked_has_no_effect() -> None:
     assert Deployment(**answers) == Deployment()
 
 
-def test_every_conditional_question_is_asked_of_somebody() -> None:
-    """Also: a condition is on the list under a name that exists."""
-    somebody = [
+@pytest.mark.parametrize(
+    ("answers", "errors"),
+    [
+        ({"replicas": 3, "exposure": "ingress"}, ["replicas: ", "exposure: "]),
+        ({"scaling": "autoscale"}, ["scaling: "]),
+        ({"replicas": "many", "colour": "blue"}, ["replicas: ", "'colour': "]),
+    ],
+)
+def test_an_invalid_deployment_cannot_be_constructed(
+    answers: dict[str, Any], errors: list[str]
+) -> None:
+    """The exception has every message of the gate."""
+    with pytest.raises(ValidationError) as refused:
+        Deployment(**answers)
+    messages = find_errors(answers)
+    assert [message.partition(" ")[0] + " " for message in messages] == errors
+    assert all(message in str(refused.value) for message in messages)
+
+
+def test_a_deployment_cannot_be_changed() -> None:
+    """An assignment could make it invalid."""
+    with pytest.raises(ValidationError, match="frozen"):
+        Deployment().replicas = 3  # type: ignore[misc]
+
+
+def test_every_conditional_question_is_asked_with_some_answers() -> None:
+    """A condition names a question, earlier questions, and choices that these have."""
+    for name, condition in ASKED_WHEN.items():
+        for question, accepted in condition.items():
+            assert QUESTIONS.index(question) < QUESTIONS.index(name)
+            assert set(accepted) < set(get_args(Answers.model_fields[question].annotation))
+    deployments = [
         Deployment(database="mysql", auth_strategy="keystone", exposure="ingress"),
         Deployment(database="mysql", scaling="autoscale"),
         Deployment(auth_strategy="keystone", exposure="gateway"),
     ]
-    for name, asked in ASKED_WHEN.items():
-        assert name in QUESTIONS
-        assert any(asked(it) for it in somebody), name
+    assert list(ASKED_WHEN) == [
+        name
+        for name in QUESTIONS
+        if not all(deployment.is_asked(name) for deployment in deployments)
+        and any(deployment.is_asked(name) for deployment in deployments)
+    ]
 
 
 def test_problems_of_single_answers_come_before_those_of_the_whole() -> None:
     """What is no answer at all cannot contradict another one."""
-    assert problems({"replicas": "x", "exposure": "ingress"}) == [
+    assert find_errors({"replicas": "x", "exposure": "ingress"}) == [
         "replicas: is 'x'; answer a whole number of replicas from 0 to 2147483647"
     ]
 
@@ -324,7 +353,7 @@ def test_address(answers: dict[str, Any], address: str) -> None:
 def test_the_example_of_a_change_can_be_made(answers: dict[str, Any]) -> None:
     """The README's command works as it stands, and changes something."""
     name, _, value = Deployment(**answers).example_change.partition("=")
-    assert problems({**answers, name: value}) == []
+    assert find_errors({**answers, name: value}) == []
     assert Deployment(**{**answers, name: value}) != Deployment(**answers)
 
 

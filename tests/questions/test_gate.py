@@ -178,8 +178,8 @@ def test_a_directory_with_files_in_the_way_is_left_as_it_is(
         (tmp_path / name).write_text(text)
     done = copier("copy", "--trust", "--defaults", copier_template, tmp_path)
     assert done.returncode == 1
-    assert "Makefile: is there already" in done.stderr
-    assert "gabbi.yaml: is there already" in done.stderr
+    assert "Makefile: exists already" in done.stderr
+    assert "gabbi.yaml: exists already" in done.stderr
     assert "notes.txt" not in done.stderr
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == mine
 
@@ -192,6 +192,51 @@ def test_a_directory_with_other_files_is_joined(copier_template: Path, tmp_path:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "notes.txt").read_text() == "mine\n"
     assert (tmp_path / "values.local.yaml").read_text() == "threads: 2\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [
+        ("dev/keystone.sh", ()),  # rendered with Keystone only
+        ("dev/Dockerfile", ()),  # dev/Dockerfile.jinja of the template, with a server only
+        (".gitlab-ci.yml", ()),  # GitHub is the default
+        (".github/workflows/ci.yml", ("--data", "ci=gitlab")),
+        ("gabbits/local/README.md", ()),  # rendered once, kept from then on
+        ("gabbi.yaml", ("--exclude", "gabbi.yaml")),
+        ("gabbi.yaml", ("--skip", "gabbi.yaml")),
+    ],
+)
+def test_a_file_that_the_answers_exclude_is_not_in_the_way(
+    name: str, answers: tuple[str, ...], copier_template: Path, tmp_path: Path
+) -> None:
+    """Copier would leave it alone, so the gate does not refuse it."""
+    mine = tmp_path / "repo" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine\n")
+    done = copier(*("copy", "--trust", "--defaults", *answers), copier_template, tmp_path / "repo")
+    assert done.returncode == 0, done.stderr
+    assert mine.read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [
+        ("dev/keystone.sh", ("--data", "auth_strategy=keystone")),
+        ("dev/Dockerfile", ("--data", "database=mysql")),
+        (".github/workflows/ci.yml", ()),
+    ],
+)
+def test_a_file_that_would_be_replaced_is_in_the_way(
+    name: str, answers: tuple[str, ...], copier_template: Path, tmp_path: Path
+) -> None:
+    """The same files, with answers that render them."""
+    mine = tmp_path / "repo" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine\n")
+    done = copier(*("copy", "--trust", "--defaults", *answers), copier_template, tmp_path / "repo")
+    assert done.returncode == 1
+    assert f"{name}: exists already" in done.stderr
+    assert mine.read_text() == "mine\n"
 
 
 def test_the_users_own_values_are_rendered_once(repository: Path) -> None:
@@ -221,7 +266,7 @@ def newer(copier_template: Path, tmp_path: Path) -> Callable[[Mapping[str, str]]
     def newer(edits: Mapping[str, str]) -> Path:
         template = tmp_path / "newer"
         git(tmp_path, "clone", "--quiet", str(copier_template), str(template))
-        files = [template / "copier.yml", *template.glob("extensions/*.py")]
+        files = [template / "copier.yml", *template.glob("extensions/**/*.py")]
         for old, new in edits.items():
             [file] = [it for it in files if re.search(old, it.read_text(), re.MULTILINE)]
             file.write_text(re.sub(old, new, file.read_text(), flags=re.MULTILINE))

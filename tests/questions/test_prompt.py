@@ -10,7 +10,8 @@ import pexpect
 import pytest
 from copier import run_copy
 
-from extensions.deployment import QUESTIONS, Deployment
+from extensions.deployment import QUESTIONS, is_asked
+from extensions.deployment.answers import Answers
 from tests.support.template import ROOT, commit_all, load
 
 HELP = {
@@ -52,9 +53,9 @@ class Terminal:
 
     def presses_enter_from(self, first: str, last: str) -> None:
         """Take the defaults of these questions and of those asked between them."""
-        it = Deployment.model_validate(self.given)
+        answers = vars(Answers.model_validate(self.given))
         for name in QUESTIONS[QUESTIONS.index(first) : QUESTIONS.index(last) + 1]:
-            if name not in self.given and it.is_asked(name):
+            if name not in self.given and is_asked(name, answers):
                 self.is_asked(name)
                 self.process.send(ENTER)
 

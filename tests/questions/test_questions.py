@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-import runpy
 from typing import Any, get_args
 
 import pytest
+from pathspec import GitIgnoreSpec
 
 from extensions.deployment import QUESTIONS, Deployment
+from extensions.deployment.conditions import ASKED_WHEN
 from extensions.releases import RELEASES
 from tests.support.template import ROOT, Render, load
 from tests.support.variants import VARIANTS
+from tools.questions import page
 
 COPIER_YML = load(ROOT / "copier.yml")
 ASKED = {name: question for name, question in COPIER_YML.items() if not name.startswith("_")}
@@ -72,7 +74,7 @@ def test_help_asks_a_question_and_gives_an_example(name: str) -> None:
 def test_what_is_typed_is_checked_at_once(name: str) -> None:
     """Copier asks the validator in a prompt for everything but choices and booleans."""
     if ASKED[name]["type"] != "bool":
-        assert ASKED[name]["validator"] == f"{{{{ problem('{name}', {name}) }}}}"
+        assert ASKED[name]["validator"] == f"{{{{ error('{name}', {name}) }}}}"
 
 
 @pytest.mark.parametrize("answers", VARIANTS.values(), ids=VARIANTS)
@@ -83,8 +85,25 @@ def test_conditions_agree(answers: dict[str, Any], render: Render) -> None:
     assert {name for name in stored if not name.startswith("_")} == asked
 
 
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_conditions_come_from_the_model(name: str) -> None:
+    """copier.yml states no condition of its own."""
+    when = f"{{{{ is_asked('{name}') }}}}" if name in ASKED_WHEN else None
+    assert ASKED[name].get("when") == when
+
+
+def test_excluded_files_come_from_the_model() -> None:
+    """copier.yml names no path of its own, and each path that the model names exists."""
+    assert COPIER_YML["_exclude"] == ['{{ deployment.excluded_paths | join("\\n") }}']
+    template = ROOT / "template"
+    files = (path.relative_to(template).as_posix() for path in template.rglob("*"))
+    paths = [name.removesuffix(".jinja") for name in files]
+    for pattern in {path for row in VARIANTS.values() for path in Deployment(**row).excluded_paths}:
+        assert any(map(GitIgnoreSpec.from_lines([pattern]).match_file, paths)), pattern
+
+
 def test_the_page_of_questions_is_current() -> None:
-    """Whoever changes a question runs `make docs`."""
-    page: str = runpy.run_path(str(ROOT / "tools/questions.py"))["page"]()
-    assert (ROOT / "docs/reference/questions.md").read_text() == page
-    assert re.findall(r"^### (\w+)$", page, re.MULTILINE) == list(QUESTIONS)
+    """After a change of a question, run `make docs`."""
+    text = page()
+    assert (ROOT / "docs/reference/questions.md").read_text() == text
+    assert re.findall(r"^### (\w+)$", text, re.MULTILINE) == list(QUESTIONS)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from extensions.chart_values import Section
 from extensions.deployment import Deployment
+from extensions.deployment.chart_values import Section
 
 KEYSTONE = {"auth_strategy": "keystone"}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from allpairspy.allpairs import AllPairs
 
-from extensions.deployment import QUESTIONS, Deployment, problems
+from extensions.deployment import QUESTIONS, Deployment, find_errors
 from extensions.releases import RELEASES, release_step
 from tests.support.template import VALID, load
 
@@ -83,7 +83,7 @@ def _anew(before: Deployment, after: Deployment) -> dict[str, Any]:
     }
     stored = {name: getattr(before, name) for name in QUESTIONS if before.is_asked(name)}
     # What is stored and contradicts is refused, even where nobody would ask for it any more.
-    for problem in problems({**stored, **answers}):
+    for problem in find_errors({**stored, **answers}):
         name = problem.partition(":")[0]
         answers[name] = getattr(after, name)
     return answers
@@ -96,7 +96,7 @@ def _both(row: Sequence[tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any
 
 @cache
 def _go_together(row: tuple[tuple[Any, Any], ...]) -> bool:
-    return not any(problems(answers) for answers in _both(row))
+    return not any(find_errors(answers) for answers in _both(row))
 
 
 def _fits(row: list[tuple[Any, Any]]) -> bool:

@@ -31,7 +31,7 @@ OPERATOR = {
 }
 NO_POSTGRESQL: Edits = {
     "copier.yml": ("    PostgreSQL: postgresql\n", ""),
-    "extensions/deployment.py": (
+    "extensions/deployment/answers.py": (
         'database: Literal["sqlite", "postgresql", "mysql"]',
         'database: Literal["sqlite", "mysql"]',
     ),

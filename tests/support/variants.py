@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from allpairspy.allpairs import AllPairs
 
-from extensions.deployment import problems
+from extensions.deployment import find_errors
 from extensions.releases import RELEASES
 from tests.support.template import VALID, load
 
@@ -34,7 +34,7 @@ CHOICES: dict[str, list[Any]] = {
 
 def _fits(row: list[Any]) -> bool:
     """Leave out what the questionnaire refuses, already when a row has only begun."""
-    return not problems(dict(zip(CHOICES, row, strict=False)))
+    return not find_errors(dict(zip(CHOICES, row, strict=False)))
 
 
 def _named() -> Iterator[tuple[str, dict[str, Any]]]:

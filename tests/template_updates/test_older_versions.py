@@ -21,7 +21,11 @@ def migrate(template: Path, function: str) -> None:
 
 def test_a_renamed_question_keeps_its_answer(template: Path, repository: Path) -> None:
     """Without a migration the answer would be the default again."""
-    files = [template / "copier.yml", *template.glob("extensions/*.py"), *template.rglob("*.jinja")]
+    files = [
+        template / "copier.yml",
+        *template.glob("extensions/**/*.py"),
+        *template.rglob("*.jinja"),
+    ]
     for path in files:
         path.write_text(path.read_text().replace("allow_noauth2_exposure", "let_all_in"))
     function = '''def let_all_in():
@@ -46,7 +50,7 @@ def test_a_choice_that_is_gone_is_answered_by_a_migration(template: Path, reposi
     )
     edits = {
         "copier.yml": ("    PostgreSQL: postgresql\n", ""),
-        "extensions/deployment.py": (
+        "extensions/deployment/answers.py": (
             '["sqlite", "postgresql", "mysql"] = "',
             '["sqlite", "mysql"] = "',
         ),
@@ -62,7 +66,7 @@ def test_an_added_question_has_its_default(template: Path, repository: Path) -> 
     question = "motto:\n  type: str\n  help: What is on the wall?\n  default: none\n\n"
     insert(template / "copier.yml", "# ---- The repository ----\n", question)
     field = '    motto: str = "none"\n'
-    insert(template / "extensions/deployment.py", '    ci: Literal["github"', field)
+    insert(template / "extensions/deployment/answers.py", '    ci: Literal["github"', field)
     publish(template, "100.0.0")
     update(repository, newest=True)
     stored = load(repository / ".copier-answers.yml")

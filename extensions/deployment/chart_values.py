@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 if TYPE_CHECKING:
-    from .deployment import Deployment
+    from .cluster import Cluster
 
 Values = dict[str, Any]
 
@@ -32,7 +32,7 @@ class Section(NamedTuple):
         return text.rstrip()
 
 
-def sections(deployment: Deployment) -> Iterator[Section]:
+def sections(deployment: Cluster) -> Iterator[Section]:
     """List the sections that have values."""
     for title, values in (
         ("Image", _image(deployment)),
@@ -46,13 +46,13 @@ def sections(deployment: Deployment) -> Iterator[Section]:
             yield Section(title, values)
 
 
-def _image(deployment: Deployment) -> Values:
+def _image(deployment: Cluster) -> Values:
     image = {"repository": deployment.image_repository, "tag": deployment.release}
     secret = deployment.image_pull_secret
     return {"image": image} | ({"imagePullSecrets": [{"name": secret}]} if secret else {})
 
 
-def _scaling(deployment: Deployment) -> Values:
+def _scaling(deployment: Cluster) -> Values:
     if deployment.sqlite:
         return {}
     workers = {"processes": deployment.processes, "threads": deployment.threads}
@@ -67,7 +67,7 @@ def _scaling(deployment: Deployment) -> Values:
     return {"autoscaling": autoscaling} | workers
 
 
-def _placement(deployment: Deployment) -> Values:
+def _placement(deployment: Cluster) -> Values:
     secrets = {
         name: {"name": secret, "key": key} for name, (secret, key) in deployment.secrets.items()
     }
@@ -79,7 +79,7 @@ def _placement(deployment: Deployment) -> Values:
     return {name: value for name, value in values.items() if value}
 
 
-def _exposure(deployment: Deployment) -> Values:
+def _exposure(deployment: Cluster) -> Values:
     values: Values = {}
     if deployment.exposure == "ingress":
         ingress = {
@@ -98,14 +98,14 @@ def _exposure(deployment: Deployment) -> Values:
     return values
 
 
-def _network_policy(deployment: Deployment) -> Values:
+def _network_policy(deployment: Cluster) -> Values:
     if not deployment.network_policy:
         return {}
     rules = [{"ports": [{"port": port}]} for _, port in deployment.egress]
     return {"networkPolicy": {"enabled": True} | ({"egress": rules} if rules else {})}
 
 
-def _network_policy_title(deployment: Deployment) -> str:
+def _network_policy_title(deployment: Cluster) -> str:
     servers = [f"{server} ({port})" for server, port in deployment.egress]
     return "Network policy" + (f": egress to {', '.join(servers)}" if servers else "")
 

@@ -1,0 +1,77 @@
+"""Kubernetes: values for the chart, Secrets, and network connections."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from .chart_values import Section, sections
+from .container import Container
+from .image import Image
+from .scaling import Scaling
+
+
+class Cluster(Container, Image, Scaling):
+    """What the deployment is made of and needs in a cluster."""
+
+    @property
+    def exposed(self) -> bool:
+        """Whether clients outside the cluster reach Placement, at `host`."""
+        return self.exposure != "none"
+
+    @property
+    def address(self) -> str:
+        """The address for clients; a Gateway's listener decides whether it has TLS."""
+        if self.exposure == "gateway":
+            return self.host
+        return f"{'https' if self.tls_secret else 'http'}://{self.host}"
+
+    @property
+    def chart_settings(self) -> dict[str, str]:
+        """The settings as values for the chart, which sets the path of a file that it mounts."""
+        mounted = "OS_KEYSTONE_AUTHTOKEN__CAFILE"
+        return {name: value for name, value in self.settings.items() if name != mounted}
+
+    @property
+    def chart_values(self) -> list[Section]:
+        """The sections of values.yaml, which passes the answers to the chart."""
+        return list(sections(self))
+
+    @property
+    def egress(self) -> list[tuple[str, int]]:
+        """The servers that Placement connects to, each with its port.
+
+        The database has its default port here: only its Secret holds the real one.
+        """
+        database = {"postgresql": [("PostgreSQL", 5432)], "mysql": [("MySQL or MariaDB", 3306)]}
+        servers = database.get(self.database, [])
+        if self.keystone:
+            servers.append(("Keystone", port_of(self.keystone_auth_url)))
+        memcached = filter(None, self.keystone_memcached_servers.split(","))
+        ports = {int(server.rpartition(":")[2]) for server in memcached}
+        return servers + [("memcached", port) for port in sorted(ports)]
+
+    @property
+    def cluster_secrets(self) -> list[str]:
+        """Each Secret that the deployment needs, as `name:key,key` or `name:key,key:type`."""
+        needed = [(secret, key, "") for secret, key in self.secrets.values()]
+        if self.keystone_ca_secret:
+            needed.append((self.keystone_ca_secret, "ca.crt", ""))
+        if self.tls_secret:
+            needed += [
+                (self.tls_secret, key, ":kubernetes.io/tls") for key in ("tls.crt", "tls.key")
+            ]
+        if self.image_pull_secret:
+            config = (".dockerconfigjson", ":kubernetes.io/dockerconfigjson")
+            needed.append((self.image_pull_secret, *config))
+        keys: dict[str, list[str]] = {}
+        types: dict[str, str] = {}
+        for secret, key, kind in needed:
+            keys.setdefault(secret, []).append(key)
+            types[secret] = types.get(secret) or kind
+        return [f"{secret}:{','.join(keys[secret])}{types[secret]}" for secret in keys]
+
+
+def port_of(url: str) -> int:
+    """Return the port that a client of this URL connects to."""
+    parts = urlsplit(url)
+    return parts.port or {"http": 80, "https": 443}[parts.scheme]

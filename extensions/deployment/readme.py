@@ -1,0 +1,85 @@
+"""What README.md and the pages in docs/ print."""
+
+from __future__ import annotations
+
+from ..own_places import CI_PLACES, PLACES
+from .cluster import Cluster
+from .stack import Stack
+
+
+class Readme(Cluster, Stack):
+    """Words and examples that follow from the answers."""
+
+    @property
+    def address_title(self) -> str:
+        """Where clients find Placement, in words."""
+        return self.address if self.exposed else "port 8778, inside the cluster only"
+
+    @property
+    def public_url(self) -> str:
+        """A URL for tests; where a Gateway listens, TLS or not is unknown here."""
+        return self.address if self.exposure == "ingress" else f"http://{self.host}"
+
+    @property
+    def local_database_title(self) -> str:
+        """The database server that `make up` starts."""
+        return {"postgresql": "PostgreSQL", "mysql": "MariaDB"}.get(self.database, "")
+
+    @property
+    def diagram(self) -> list[str]:
+        """The lines of the picture in README.md, in Mermaid's language."""
+        client = f'client -- "{self.address if self.exposed else "port 8778"}" -->'
+        lines = ["client([Nova and other clients])"]
+        if self.exposed:
+            lines += [f"{client} {self.exposure}[{self.exposure.capitalize()}]"]
+            lines += [f"{self.exposure} --> placement"]
+        else:
+            lines += [f"{client} placement"]
+        lines += [f'placement["Placement {self.placement_version}<br>{self.scale_title}"]']
+        lines += [f"placement --> database[({self.database_title})]"]
+        if self.keystone:
+            lines += ['placement -- "validates tokens" --> keystone[Keystone]']
+        if self.keystone_memcached_servers:
+            lines += ['placement -- "caches tokens" --> memcached[(memcached)]']
+        return ["flowchart LR", *(f"    {line}" for line in lines)]
+
+    @property
+    def stack_title(self) -> str:
+        """What `make up` starts, in words."""
+        names = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "keystone": "Keystone"}
+        *first, last = ["Placement", *(names.get(name, name) for name in self.dev_services)]
+        return f"{', '.join(first)} and {last}" if first else last
+
+    @property
+    def token_example(self) -> str:
+        """A token of an admin, as a shell reads it between double quotes."""
+        return "$(make -s token)" if self.keystone else "admin"
+
+    @property
+    def example_change(self) -> str:
+        """A change that is possible with these answers, as one writes it after `--data`."""
+        if self.sqlite:
+            return "database=postgresql"
+        if self.autoscaled:
+            return f"autoscale_cpu_percent={60 if self.autoscale_cpu_percent != 60 else 70}"
+        return f"replicas={self.replicas + 1 if self.replicas < 10 else 3}"
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """The pages of docs/ that this deployment has, each with its topics."""
+        topics = {
+            "kubernetes.md": "image, Secrets, installation, values, load test",
+            "exposure.md": "access from outside the cluster" if self.exposed else "",
+            "autoscaling.md": "how pods are added and removed" if self.autoscaled else "",
+            "database.md": "" if self.sqlite else "URL, TLS, connections, data from SQLite",
+            "keystone.md": "tokens, registration, roles" if self.keystone else "",
+            "upgrades.md": "changes of settings, template updates, OpenStack upgrades",
+            "devstack.md": "running alongside a devstack",
+            "placedock.md": "the image's variables and commands, differences from placedock",
+        }
+        return {page: text for page, text in topics.items() if text}
+
+    @property
+    def own_places(self) -> dict[str, str]:
+        """The user's own places in this deployment's repository, each with its purpose."""
+        return {**PLACES, **CI_PLACES.get(self.ci, {})}

@@ -1,0 +1,91 @@
+"""The development stack: what `make up` runs alongside Placement on one host."""
+
+from __future__ import annotations
+
+from .container import Container
+
+
+class Stack(Container):
+    """The servers of the development stack, their passwords, and the container's environment."""
+
+    @property
+    def dev_services(self) -> list[str]:
+        """The servers that Placement needs; each has a folder in dev/stack/servers."""
+        servers = {
+            "postgresql": self.database == "postgresql",
+            "mariadb": self.database == "mysql",
+            "memcached": bool(self.keystone_memcached_servers),
+            "keystone": self.keystone,
+        }
+        return [name for name, needed in servers.items() if needed]
+
+    @property
+    def dev_secrets(self) -> list[str]:
+        """The names of the passwords, each generated once on the host itself."""
+        names = {
+            "DATABASE_PASSWORD": not self.sqlite,
+            "KEYSTONE_ADMIN_PASSWORD": self.keystone,
+            "KEYSTONE_PLACEMENT_PASSWORD": self.keystone,
+            "KEYSTONE_CREDENTIAL_SECRET": self.keystone_auth_type == "v3applicationcredential",
+            "MEMCACHE_SECRET_KEY": bool(self.keystone_memcached_servers),
+        }
+        return [name for name, needed in names.items() if needed]
+
+    @property
+    def dev_settings(self) -> dict[str, str]:
+        """The container's settings, with the addresses of the stack's own servers."""
+        local = {
+            "auth_url": f"{self.dev_keystone_scheme}://keystone:5000/v3",
+            "www_authenticate_uri": f"{self.dev_keystone_scheme}://127.0.0.1:${{KEYSTONE_PORT:-5000}}",
+            "memcached_servers": "memcached:11211",
+        }
+        moved = {f"OS_KEYSTONE_AUTHTOKEN__{name.upper()}": value for name, value in local.items()}
+        return {name: moved.get(name, value) for name, value in self.settings.items()}
+
+    @property
+    def dev_secret_settings(self) -> dict[str, str]:
+        """The container's secret settings, as compose fills them in."""
+        server = {"postgresql": "postgresql", "mysql": "mariadb"}.get(self.database)
+        options = {
+            "username": "placement",
+            "password": "${KEYSTONE_PLACEMENT_PASSWORD:-}",
+            "application_credential_id": "${KEYSTONE_CREDENTIAL_ID:-}",
+            "application_credential_secret": "${KEYSTONE_CREDENTIAL_SECRET:-}",
+            "memcache_secret_key": "${MEMCACHE_SECRET_KEY:-}",
+        }
+        values = {
+            f"OS_KEYSTONE_AUTHTOKEN__{option.upper()}": value for option, value in options.items()
+        }
+        values["OS_PLACEMENT_DATABASE__CONNECTION"] = (
+            f"{self.database_driver}://placement:${{DATABASE_PASSWORD:-}}@{server}/placement"
+        )
+        return {name: values[name] for name in self.secrets}
+
+    @property
+    def dev_environment(self) -> dict[str, str]:
+        """The container's environment, as compose.yaml holds it."""
+        return {**self.dev_settings, **self.dev_secret_settings}
+
+    @property
+    def dev_mounts(self) -> list[str]:
+        """The volumes that the container mounts, each with its path."""
+        mounts = ["data:/var/lib/placement"]
+        if self.keystone_ca_secret:
+            mounts.append(f"keystone-ca:{self.keystone_ca_file.removesuffix('/ca.crt')}:ro")
+        return mounts
+
+    @property
+    def dev_volumes(self) -> list[str]:
+        """The names of all volumes; memcached has none."""
+        servers = [name for name in self.dev_services if name != "memcached"]
+        return ["data", *servers, *(["keystone-ca"] if self.keystone_ca_secret else [])]
+
+    @property
+    def dev_token(self) -> str:
+        """An administrator's token, as the Makefile writes the command that prints it."""
+        return "$$(make -s token)" if self.keystone else "admin"
+
+    @property
+    def dev_keystone_scheme(self) -> str:
+        """The scheme of the stack's Keystone: TLS where a CA certificate is configured."""
+        return "https" if self.keystone_ca_secret else "http"

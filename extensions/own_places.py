@@ -1,0 +1,23 @@
+"""The user's own places in a rendered repository, which no update touches.
+
+Other lists of them (copier.yml, the maintenance tool, .yamllint, the docs) are compared with these
+by tests/questions/test_own_places.py.
+"""
+
+PLACES = {
+    "values.local.yaml": "values for the chart",
+    "gabbits/local/": "HTTP tests that `make test` also runs",
+    "Makefile.local": "make targets",
+    "compose.override.yaml": "changes to `compose.yaml`",
+    "placement-chart/templates/local-*.yaml": "chart templates",
+}
+"""Patterns as in .gitignore, each with its purpose."""
+
+CI_PLACES = {
+    "github": {".github/workflows/": "further workflow files"},
+    "gitlab": {".gitlab-ci.local.yml": "CI jobs"},
+}
+"""The places of each CI service."""
+
+RENDERED_ONCE = ("values.local.yaml", "gabbits/local/")
+"""Rendered by the first copy, then the user's (`_skip_if_exists` in copier.yml)."""
