@@ -1,31 +1,27 @@
-"""A copy of this repository's own tools, and machines that lack something."""
+"""A copy of the tools in which nothing is installed, and machines that lack commands."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.template import ROOT
-
-MachineWithout = Callable[..., dict[str, str]]
+from tests.support.tools import MachineWithout
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Make a repository in which nothing has been bootstrapped yet."""
+    """Return a folder with the tools, without anything that tools/bootstrap installs."""
     shutil.copytree(ROOT / "tools", tmp_path / "checkout" / "tools")
     return tmp_path / "checkout"
 
 
 @pytest.fixture
 def machine_without(tmp_path: Path) -> MachineWithout:
-    """Make an environment with all commands of this machine but the named ones."""
+    """Return an environment with all commands of this machine except the named ones."""
 
     def machine_without(*missing: str) -> dict[str, str]:
         commands = tmp_path / "bin"
@@ -38,23 +34,3 @@ def machine_without(tmp_path: Path) -> MachineWithout:
         return {**os.environ, "PATH": str(commands)}
 
     return machine_without
-
-
-def bootstrap(
-    checkout: Path, *parts: str, env: dict[str, str] | None = None, user: int | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run tools/bootstrap there, with what it says in one text."""
-    return said([checkout / "tools/bootstrap", *parts], env=env, user=user)
-
-
-def said(command: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run it with nobody to answer, and take all that it says in one text."""
-    return subprocess.run(
-        command,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-        **options,
-    )

@@ -1,4 +1,4 @@
-"""tools/bootstrap uses what is there, brings what is missing, and says what it cannot bring."""
+"""tools/bootstrap uses installed tools, installs missing ones, and reports impossible ones."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pathlib import Path
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from tests.support.template import ROOT, load
-from tests.tools.conftest import MachineWithout, bootstrap
+from tests.support.tools import MachineWithout, bootstrap
 
 NOBODY = 65534
 
 
-def test_what_is_missing_where_there_is_no_apt_is_told_at_once(
+def test_without_apt_all_missing_parts_are_reported(
     checkout: Path, machine_without: MachineWithout
 ) -> None:
-    """Each missing part is named, with where to get it."""
+    """Each message names a source of the part."""
     env = machine_without("apt-get", "uv", "python3", "docker", "podman")
     env.pop("ENGINE", None)
     done = bootstrap(checkout, "uv", "engine", env=env)
@@ -33,10 +33,9 @@ def test_what_is_missing_where_there_is_no_apt_is_told_at_once(
     assert "get it yourself: docker with its compose plugin, or podman" in done.stdout
 
 
-def test_somebody_who_may_not_install_is_told_what_root_has_to(
+def test_without_root_and_sudo_the_command_for_root_is_printed(
     checkout: Path, machine_without: MachineWithout
 ) -> None:
-    """Neither root nor sudo: the command for root is given."""
     env = machine_without("sudo", "docker", "podman")
     env.pop("ENGINE", None)
     user = None
@@ -50,10 +49,10 @@ def test_somebody_who_may_not_install_is_told_what_root_has_to(
     assert "run as root 'apt-get install podman " in done.stdout
 
 
-def test_an_engine_that_was_asked_for_and_is_not_there_is_not_replaced(
+def test_missing_engine_that_was_selected_is_not_replaced(
     checkout: Path, machine_without: MachineWithout
 ) -> None:
-    """ENGINE decides, even where another engine would do."""
+    """ENGINE decides, even if another engine works."""
     env = {**machine_without("docker"), "ENGINE": "docker"}
     done = bootstrap(checkout, "engine", env=env)
     assert done.returncode != 0
@@ -61,30 +60,30 @@ def test_an_engine_that_was_asked_for_and_is_not_there_is_not_replaced(
     assert not (checkout / ".cache/engine").exists()
 
 
-def test_an_unknown_part_is_refused(checkout: Path) -> None:
-    """A slip in the Makefile does not pass for success."""
+def test_unknown_part_is_refused(checkout: Path) -> None:
+    """A misspelt part in the Makefile fails."""
     done = bootstrap(checkout, "helmet")
     assert done.returncode != 0
     assert "there is no part 'helmet': uv, engine, base, lint or charts" in done.stdout
 
 
-def test_uv_that_is_there_is_used(checkout: Path) -> None:
-    """Nothing is installed, and nothing said."""
+def test_installed_uv_is_used(checkout: Path) -> None:
+    """Nothing is installed, and nothing is printed."""
     done = bootstrap(checkout, "uv")
     assert (done.returncode, done.stdout) == (0, "")
     assert not (checkout / ".cache/uv").exists()
 
 
-def test_uv_is_brought_once_though_two_ask_at_once_and_then_costs_nothing(
+def test_two_concurrent_runs_install_uv_once(
     checkout: Path, machine_without: MachineWithout
 ) -> None:
-    """The second of two waits for the first and finds its work done."""
+    """The second run waits for the first. A third run does nothing."""
     env = machine_without("uv")
     command = [str(checkout / "tools/bootstrap"), "uv"]
     both = [subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE) for _ in range(2)]
-    said = "".join(process.communicate()[0] for process in both)
+    output = "".join(process.communicate()[0] for process in both)
     assert [process.returncode for process in both] == [0, 0]
-    assert said.count("installing uv into .cache/uv") == 1
+    assert output.count("installing uv into .cache/uv") == 1
     assert pinned_version() in found_uv(checkout, env)
 
     start = time.monotonic()
@@ -93,10 +92,10 @@ def test_uv_is_brought_once_though_two_ask_at_once_and_then_costs_nothing(
     assert time.monotonic() - start < 2
 
 
-def test_uv_is_brought_after_an_interruption(
+def test_uv_is_installed_after_an_interruption(
     checkout: Path, machine_without: MachineWithout
 ) -> None:
-    """What an interruption leaves behind does not pass for uv."""
+    """An incomplete installation does not count as uv."""
     env = machine_without("uv")
     with subprocess.Popen(
         [checkout / "tools/bootstrap", "uv"],
@@ -117,10 +116,8 @@ def test_uv_is_brought_after_an_interruption(
     assert pinned_version() in found_uv(checkout, env)
 
 
-def test_a_uv_other_than_the_pinned_one_is_refused(
-    checkout: Path, machine_without: MachineWithout
-) -> None:
-    """The hashes of tools/uv.txt are looked at."""
+def test_uv_with_another_hash_is_refused(checkout: Path, machine_without: MachineWithout) -> None:
+    """The installation checks the hashes in tools/uv.txt."""
     pins = checkout / "tools/uv.txt"
     pins.write_text(pins.read_text(encoding="utf-8").replace("sha256:", "sha256:0"), "utf-8")
     done = bootstrap(checkout, "uv", env=machine_without("uv"))
@@ -128,8 +125,8 @@ def test_a_uv_other_than_the_pinned_one_is_refused(
     assert not (checkout / ".cache/bin/uv").exists()
 
 
-def test_an_engine_is_tried_again_only_where_the_machine_has_changed(checkout: Path) -> None:
-    """A trial builds and runs; the next call believes it on the same ground."""
+def test_engine_is_tested_again_only_if_the_machine_changed(checkout: Path) -> None:
+    """The test builds and runs an image. Later calls rely on its result."""
     first = bootstrap(checkout, "engine")
     assert first.returncode == 0, first.stdout
     assert "with a tiny image" in first.stdout
@@ -145,16 +142,16 @@ def test_an_engine_is_tried_again_only_where_the_machine_has_changed(checkout: P
     assert "with a tiny image" in third.stdout
 
 
-def test_what_was_found_reaches_the_shell_that_sources_it(checkout: Path) -> None:
-    """The engine answers there, and our tools come first in its PATH."""
+def test_environment_file_sets_the_engine_and_the_path(checkout: Path) -> None:
+    """In a shell that sources .cache/env, the engine works and .cache/bin is first in PATH."""
     bootstrap(checkout, "engine")
     shell = [shutil.which("sh") or "sh", "-euc", '. .cache/env; "$ENGINE" version; echo "$PATH"']
     done = subprocess.run(shell, cwd=checkout, text=True, capture_output=True, check=True)
     assert done.stdout.splitlines()[-1].startswith(f"{checkout}/.cache/bin:")
 
 
-def test_the_base_image_looked_for_is_the_default_one() -> None:
-    """tools/bootstrap has no YAML reader: its copy of the default is held to copier.yml here."""
+def test_base_image_is_the_default_of_copier_yml() -> None:
+    """tools/bootstrap cannot read YAML and has a copy of the default."""
     script = (ROOT / "tools/bootstrap").read_text(encoding="utf-8")
     assert f"\nbase_image={load(ROOT / 'copier.yml')['base_image']['default']}\n" in script
 
@@ -166,7 +163,7 @@ def pinned_version() -> str:
 
 
 def found_uv(checkout: Path, env: dict[str, str]) -> str:
-    """Return what uv says of itself to a shell that sources .cache/env."""
+    """Return the version that uv prints in a shell that sources .cache/env."""
     shell = ["sh", "-euc", ". .cache/env; uv --version"]
     return subprocess.run(
         shell, cwd=checkout, env=env, text=True, capture_output=True, check=True

@@ -1,4 +1,4 @@
-"""`make demo`, the README's first command, word for word but for its port and its name."""
+"""`make demo`, the README's first command, with another port and name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.support.template import ROOT, commit_all, git
-from tests.tools.conftest import said
+from tests.support.tools import run_command
 
 pytestmark = pytest.mark.xdist_group("demo")
 
@@ -24,20 +24,20 @@ NAME = f"demo-test-{os.getpid()}"
 
 @pytest.fixture(scope="module")
 def port() -> str:
-    """Find a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return str(free.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def environment(port: str) -> dict[str, str]:
-    """Keep the demo apart from one that is looked at on this machine."""
+    """Separate this demo from a developer's own demo on this machine."""
     return {**os.environ, "PORT": port, "DEMO": NAME}
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Path]:
-    """Clone this repository as it stands, uncommitted files included; stop its demo afterwards."""
+    """Clone this repository with uncommitted files, and stop the clone's demo afterwards."""
     clone = tmp_path_factory.mktemp("demo") / "clone"
     files = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, files.split("\0")):
@@ -50,19 +50,18 @@ def clone(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str])
 
 
 def make(clone: Path, target: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Make it there."""
-    return said(["make", target], cwd=clone, env=env)
+    """Run make in the clone."""
+    return run_command(["make", target], cwd=clone, env=env)
 
 
-def test_the_demo_answers_as_it_says_until_it_is_stopped(
+def test_demo_answers_the_printed_request_until_it_is_stopped(
     clone: Path, environment: dict[str, str]
 ) -> None:
-    """What it says to ask is asked here, before and after it is stopped."""
     done = make(clone, "demo", environment)
     assert done.returncode == 0, done.stdout
-    said = re.search(r"curl -H '([a-z-]+): (\w+)' (http:\S+)\n", done.stdout)
-    assert said, done.stdout
-    header, token, url = said.groups()
+    printed = re.search(r"curl -H '([a-z-]+): (\w+)' (http:\S+)\n", done.stdout)
+    assert printed, done.stdout
+    header, token, url = printed.groups()
     answer = httpx.get(url, headers={header: token})
     assert (answer.status_code, answer.json()) == (200, {"resource_providers": []})
 
@@ -72,8 +71,8 @@ def test_the_demo_answers_as_it_says_until_it_is_stopped(
         httpx.get(url)
 
 
-def test_a_misspelt_answer_is_no_demo(clone: Path, environment: dict[str, str]) -> None:
-    """It is refused with the nearest right name, and an earlier demo stays as it is."""
+def test_misspelt_answer_is_refused(clone: Path, environment: dict[str, str]) -> None:
+    """The message names the nearest valid name, and an earlier demo stays unchanged."""
     before = git(clone, "status", "--porcelain", "--ignored")
     done = make(clone, "demo", {**environment, "ANSWERS": "databse=mysql"})
     assert done.returncode != 0
@@ -81,10 +80,10 @@ def test_a_misspelt_answer_is_no_demo(clone: Path, environment: dict[str, str]) 
     assert git(clone, "status", "--porcelain", "--ignored") == before
 
 
-def test_an_interrupted_demo_stops_and_the_next_one_does_not_trip_over_it(
+def test_interrupted_demo_stops_and_can_be_started_again(
     clone: Path, environment: dict[str, str], port: str
 ) -> None:
-    """As a terminal interrupts: all that runs gets the signal, while Placement serves."""
+    """As in a terminal, all processes get the signal. Placement serves at that moment."""
     with subprocess.Popen(
         ["make", "demo"],
         cwd=clone,
@@ -105,10 +104,10 @@ def test_an_interrupted_demo_stops_and_the_next_one_does_not_trip_over_it(
     assert again.returncode == 0, again.stdout
 
 
-def test_a_demo_without_a_port_says_so_and_one_that_was_written_into_is_kept(
+def test_demo_reports_a_used_port_and_keeps_the_users_changes(
     clone: Path, environment: dict[str, str]
 ) -> None:
-    """What is rendered when the port turns out to be taken is a demo like any other."""
+    """The demo is rendered before its port is checked, so the second half can use it."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = make(clone, "demo", {**environment, "PORT": port})

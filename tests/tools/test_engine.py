@@ -1,4 +1,4 @@
-"""The engine that tools/bootstrap found does what the tests rely on."""
+"""The container engine that tools/bootstrap selected meets the requirements of the tests."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import subprocess
 
 from tests.support.containers import new_name, remove, succeed
 
-# So many that with addresses by chance the bridge's changes, but for one run in eight.
+# With random addresses, eight containers change the address of the bridge in seven of eight runs.
 NUMBER = 8
 PYTHON = "/opt/placement/bin/python3"
-# Process 1 has no default for SIGTERM.
+# Process 1 ignores SIGTERM by default.
 STAY = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); signal.pause()"
-# Ask the gateway for anything, and say which MAC address the kernel then knows of it.
+# Open a connection to the gateway, and print the MAC address that the kernel learned for it.
 GATEWAY = """
 import contextlib, socket, struct
 routes = [line.split() for line in open("/proc/net/route")]
@@ -24,10 +24,10 @@ print(mac)
 """
 
 
-def test_a_network_keeps_its_gateways_address_while_containers_come(
+def test_network_keeps_its_gateways_address_while_containers_start(
     engine: str, newest: str
 ) -> None:
-    """Otherwise what a container sends to this machine gets lost, until it asks again."""
+    """If the address changes, packets of containers to this machine are lost for a while."""
     network = new_name()
     names = [new_name() for _ in range(NUMBER)]
     start = (engine, "run", "--detach", "--network", network, f"--entrypoint={PYTHON}")

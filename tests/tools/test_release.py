@@ -1,4 +1,4 @@
-"""CHANGELOG.md and the repository's tags say the same about the versions of the template."""
+"""CHANGELOG.md matches the repository's tags, and contains the text of each release."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 from packaging.version import Version
 
 from tests.support.template import ROOT, git
+from tools.release_notes import release_notes
 
 HEADING = re.compile(r"(\d+\.\d+\.\d+) \((unreleased|\d{4}-\d\d-\d\d)\)")
 
 
-def problems(changelog: str, tags: set[str]) -> list[str]:
-    """List what is wrong."""
+def errors(changelog: str, tags: set[str]) -> list[str]:
+    """List the differences between a changelog and tags."""
     found: list[str] = []
     versions: list[str] = []
     released: dict[str, date] = {}
@@ -33,20 +34,20 @@ def problems(changelog: str, tags: set[str]) -> list[str]:
         versions.append(version)
         if when != "unreleased":
             released[version] = date.fromisoformat(when)
-    if any(Version(one) <= Version(next_one) for one, next_one in pairwise(versions)):
+    if any(Version(newer) <= Version(older) for newer, older in pairwise(versions)):
         found.append("versions do not descend")
-    if any(one < next_one for one, next_one in pairwise(released.values())):
+    if any(newer < older for newer, older in pairwise(released.values())):
         found.append("dates do not descend")
-    found += [f"{it} has a date and no tag" for it in sorted(released.keys() - tags)]
-    found += [f"{it} is a tag and has no date" for it in sorted(tags - released.keys())]
+    found += [f"{version} has a date and no tag" for version in sorted(released.keys() - tags)]
+    found += [f"{tag} is a tag and has no date" for tag in sorted(tags - released.keys())]
     return found
 
 
-def test_the_changelog_and_the_tags_agree() -> None:
-    """A clone without tags gets them by `git fetch --tags`."""
+def test_changelog_matches_the_tags() -> None:
+    """If a clone has no tags, run `git fetch --tags`."""
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(r"^## ", changelog, re.MULTILINE)
-    assert problems(changelog, set(git(ROOT, "tag").split())) == []
+    assert errors(changelog, set(git(ROOT, "tag").split())) == []
 
 
 GOOD = """\
@@ -67,13 +68,13 @@ First.
 TAGS = {"1.9.0", "1.0.0"}
 
 
-def test_a_good_changelog_has_no_problem() -> None:
-    assert problems(GOOD, TAGS) == []
-    assert problems(GOOD.replace("unreleased", "2027-02-01"), TAGS | {"1.10.0"}) == []
+def test_valid_changelog_has_no_errors() -> None:
+    assert errors(GOOD, TAGS) == []
+    assert errors(GOOD.replace("unreleased", "2027-02-01"), TAGS | {"1.10.0"}) == []
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "found"),
+    ("old", "new", "expected"),
     [
         ("1.10.0 (unreleased)", "1.10.0 (2027-02-01)", "1.10.0 has a date and no tag"),
         ("1.9.0 (2027-01-31)", "1.9.1 (2027-01-31)", "1.9.0 is a tag and has no date"),
@@ -85,10 +86,21 @@ def test_a_good_changelog_has_no_problem() -> None:
         ("1.10.0 (unreleased)", "Unreleased", "'## Unreleased' is neither"),
     ],
 )
-def test_a_bad_changelog_is_found_out(old: str, new: str, found: str) -> None:
-    assert found in "\n".join(problems(GOOD.replace(old, new), TAGS))
+def test_invalid_changelog_is_reported(old: str, new: str, expected: str) -> None:
+    assert expected in "\n".join(errors(GOOD.replace(old, new), TAGS))
 
 
-def test_a_tag_that_copier_would_take_is_a_version_of_the_changelog() -> None:
-    """Copier reads `v2.0.0` as a newer version, and updates would go there."""
-    assert problems(GOOD, TAGS | {"v2.0.0"}) == ["v2.0.0 is a tag and has no date"]
+def test_tag_with_a_v_is_reported() -> None:
+    """Copier treats `v2.0.0` as a newer version and would update to it."""
+    assert errors(GOOD, TAGS | {"v2.0.0"}) == ["v2.0.0 is a tag and has no date"]
+
+
+def test_release_text_is_the_section_of_the_version() -> None:
+    assert release_notes("1.9.0", GOOD) == "Newer.\n"
+    assert release_notes("1.0.0", GOOD) == "First.\n"
+
+
+@pytest.mark.parametrize("version", ["1.10.0", "1.1.0"])
+def test_release_text_needs_a_dated_section(version: str) -> None:
+    with pytest.raises(SystemExit, match=f"no dated section for {version}: add"):
+        release_notes(version, GOOD)
