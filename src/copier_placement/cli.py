@@ -115,19 +115,29 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return new_parser().parse_args(arguments)
 
 
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    options = parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except MaintenanceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"Interrupted. {options.interrupted}".rstrip(), file=sys.stderr)
+        return 130
+    return code
+
+
 def main() -> None:
-    """Run a command and exit with its code."""
+    """Run a command in a process of its own."""
     # As Ctrl-C does, so that the scratch work tree is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if sys.stdout:  # a terminal may be unable to show a file name or a line of a difference
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    options = parse_args()
     try:
-        sys.exit(options.run(options))
-    except MaintenanceError as error:
-        sys.exit(str(error))
+        code = run()
+        sys.stdout.flush()
     except BrokenPipeError:  # the reader of the output has left
         os._exit(1)
-    except KeyboardInterrupt:
-        print(f"Interrupted. {options.interrupted}".rstrip(), file=sys.stderr)
-        sys.exit(130)
+    sys.exit(code)

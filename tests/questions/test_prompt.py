@@ -2,69 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pexpect
 import pytest
 from copier import run_copy
 
-from extensions.deployment import QUESTIONS, is_asked
-from extensions.deployment.answers import Answers
-from tests.support.template import ROOT, commit_all, load
+from tests.support.template import commit_all, load
+from tests.support.terminal import ENTER, LAST, Terminal
 
-HELP = {
-    name: question["help"] for name, question in load(ROOT / "copier.yml").items() if name[0] != "_"
-}
-ENTER, UP, CLEAR = "\r", "\x1b[A", "\x01\x0b"
+UP = "\x1b[A"
 
-LAST = "ci"
-
-Person = Callable[..., "Terminal"]
-
-
-class Terminal:
-    """Copier on a terminal, with some answers given beforehand by `--data`."""
-
-    def __init__(self, arguments: list[str], given: Mapping[str, str]) -> None:
-        """Start it."""
-        self.given = given
-        data = [part for item in given.items() for part in ("--data", "=".join(item))]
-        self.process = pexpect.spawn(
-            sys.executable,
-            ["-m", "copier", *arguments, "--trust", *data],
-            encoding="utf-8",
-            dimensions=(50, 400),
-            timeout=60,
-        )
-
-    def sees(self, text: str) -> None:
-        """Wait until this is shown."""
-        self.process.expect_exact(text)
-
-    def is_asked(self, name: str) -> None:
-        """Wait until this question is shown."""
-        self.sees(HELP[name].partition("?")[0])
-
-    def types(self, text: str) -> None:
-        """Replace what is there by this, and press Enter."""
-        self.process.send(f"{CLEAR}{text}{ENTER}")
-
-    def presses_enter_from(self, first: str, last: str) -> None:
-        """Take the defaults of these questions and of those asked between them."""
-        answers = vars(Answers.model_validate(self.given))
-        for name in QUESTIONS[QUESTIONS.index(first) : QUESTIONS.index(last) + 1]:
-            if name not in self.given and is_asked(name, answers):
-                self.is_asked(name)
-                self.process.send(ENTER)
-
-    def ends(self, code: int) -> None:
-        """Wait for its end."""
-        self.process.expect(pexpect.EOF)
-        self.process.wait()
-        assert self.process.exitstatus == code
-        assert "Traceback" not in str(self.process.before)
+Person = Callable[..., Terminal]
 
 
 @pytest.fixture

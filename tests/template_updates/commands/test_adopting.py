@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.questions.test_prompt import LAST, Terminal
 from tests.support.template import ROOT, Render, commit_all, git
+from tests.support.terminal import LAST, Terminal
 
 PAGE = (ROOT / "docs/how-to/adopt-placedock.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(console|yaml)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
