@@ -77,12 +77,8 @@ lint: ## Run every linter over the sources and over rendered files
 
 docs: ## Write the generated pages and build the site in .cache/docs
 	@tools/bootstrap uv
-<<<<<<< HEAD
-	@$(WITH_TOOLS) $(RUN) python tools/questions.py
-	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema
-=======
 	@$(WITH_TOOLS) $(RUN) python -m tools.questions
->>>>>>> 7c5d22c (Split the deployment by topic, and the gate from Copier's context hook)
+	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema
 	@$(WITH_TOOLS) $(RUN) python -m tools.reference
 	@$(SPHINX)
 
