@@ -92,15 +92,16 @@ class Gate:
         """Return how to fix errors in stored answers, or nothing if none is stored."""
         if _is_replay(self._conf):
             return (
-                "They are stored in .copier-answers.yml, and Copier could not render them again. "
-                "Put back what Copier wrote there (git log -p .copier-answers.yml), commit, and "
-                "answer with `make set`, by Copier alone with --data."
+                "They are stored in .copier-answers.yml, and Copier cannot render them again. "
+                "Restore what Copier wrote there (git log -p .copier-answers.yml) and commit. "
+                "Then change the answers with `make set NAME=VALUE`, or in Copier with "
+                "--data NAME=VALUE."
             )
         stored = self._stored.keys() - self._conf["data"].keys()
         if any(error.partition(":")[0] in stored for error in errors):
             return (
-                "What is stored in .copier-answers.yml is answered anew with `make set NAME=VALUE` "
-                "or, by Copier alone, with --data NAME=VALUE."
+                "They are stored in .copier-answers.yml. Change them with `make set NAME=VALUE`, "
+                "or in Copier with --data NAME=VALUE."
             )
         return ""
 

@@ -16,10 +16,10 @@ RELEASES: dict[str, dict[str, Any]] = {
 
 
 def release_step(deployed: str, wanted: str) -> str:
-    """Say why a deployment cannot go from one release to another, or nothing if it can.
+    """Return why a deployment cannot be upgraded from one release to another, or nothing.
 
     OpenStack upgrades from a release to the next one, or from a SLURP release (the first of a
-    year) to the next SLURP release; no database schema goes back. Source:
+    year) to the next SLURP release. No database schema can be downgraded. Source:
     https://governance.openstack.org/tc/resolutions/20220210-release-cadence-adjustment.html
     """
     named = re.fullmatch(r"([0-9]{4})\.([12])", deployed)
@@ -31,10 +31,13 @@ def release_step(deployed: str, wanted: str) -> str:
         return ""
     offered = [name for name in (deployed, *following) if name in RELEASES]
     instead = (
-        f"answer {' or '.join(offered)}"
+        f"use {' or '.join(offered)}"
         if offered
-        else "take an older version of this template first, with --vcs-ref"
+        else "update to an older version of this template first, with --vcs-ref"
     )
     if wanted < deployed:
-        return f"release: {wanted} is older than {deployed}, and no database goes back; {instead}"
-    return f"release: from {deployed} there is no single step to {wanted}; {instead}"
+        return (
+            f"release: {wanted} is older than the deployed {deployed}, "
+            f"and a database cannot be downgraded; {instead}"
+        )
+    return f"release: OpenStack cannot upgrade from {deployed} to {wanted} in one step; {instead}"

@@ -29,7 +29,7 @@ one later, see [Change a setting or update the template](../how-to/change-settin
 def choices(name: str, question: dict[str, Any]) -> str:
     """Say what may be answered, as one writes it in a data file: choices, or the rule's words."""
     if "choices" not in question:
-        return re.split(r",? such as", find_error(name, "!").partition("answer ")[2])[0]
+        return re.split(r",? such as", find_error(name, "!").partition("use ")[2])[0]
     offered = question["choices"]
     values = offered.values() if isinstance(offered, dict) else offered
     return ", ".join(f"`{it['value'] if isinstance(it, dict) else it}`" for it in values)

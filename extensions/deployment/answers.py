@@ -79,25 +79,25 @@ def contradictions(answers: Answers) -> Iterator[str]:
     autoscaled = answers.scaling == "autoscale"
     if sqlite and autoscaled:
         yield (
-            "scaling: sqlite is one file for one process and cannot be autoscaled; "
-            "answer database postgresql or mysql, or scaling fixed"
+            "scaling: SQLite serves a single process and cannot be autoscaled; "
+            "set database to postgresql or mysql, or scaling to fixed"
         )
     if sqlite and answers.replicas != 1:
         yield (
-            f"replicas: sqlite is one file for one process, not for {answers.replicas} replicas; "
-            "answer replicas 1, or database postgresql or mysql"
+            f"replicas: SQLite serves a single process, not {answers.replicas} replicas; "
+            "set replicas to 1, or database to postgresql or mysql"
         )
     anonymous = answers.auth_strategy == "noauth2" and not answers.allow_noauth2_exposure
     if answers.exposure != "none" and anonymous:
         yield (
-            f"exposure: with noauth2 everyone who reaches the {answers.exposure} is admin; "
-            "answer auth_strategy keystone, or exposure none, "
-            "or allow_noauth2_exposure true if this is a lab"
+            f"exposure: with noauth2, every client that reaches the {answers.exposure} is admin; "
+            "set auth_strategy to keystone, or exposure to none, "
+            "or in a lab allow_noauth2_exposure to true"
         )
     if autoscaled and answers.autoscale_min > answers.autoscale_max:
         yield (
-            f"autoscale_min: is {answers.autoscale_min}, above autoscale_max "
-            f"{answers.autoscale_max}; answer a smaller minimum or a greater maximum"
+            f"autoscale_min: {answers.autoscale_min} is greater than autoscale_max, which is "
+            f"{answers.autoscale_max}; lower autoscale_min or raise autoscale_max"
         )
 
 
@@ -145,5 +145,5 @@ def _unknown(name: str) -> str:
 def _message(error: Mapping[str, Any]) -> str:
     if error["type"] == "literal_error":
         offered = error["ctx"]["expected"].replace("'", "")
-        return f"is {shown(error['input'])}, which is not a choice; answer {offered}"
+        return f"{shown(error['input'])} is not a choice; use {offered}"
     return str(error["ctx"]["error"])

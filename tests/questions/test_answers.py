@@ -1,108 +1,190 @@
-"""Tier 1: every valid file of answers is accepted, every invalid one refused with its message."""
+"""Valid files of answers are accepted, and invalid ones are refused with their messages.
+
+The model is tested with every file. Copier runs with a sample, which has an example of each kind of
+error in each mode: the gate hands all of them to the same model.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from copier._cli import CopierApp
 
-from tests.support.template import ROOT, VALID, Answers, Render, commit_all, git, load
+from extensions.deployment import QUESTIONS, Deployment, find_errors, find_single_errors
+from extensions.gate import REFUSED_ANSWERS
+from tests.support.template import ROOT, VALID, Answers, Render, RunCopier, commit_all, git, load
+from tests.support.variants import VARIANTS
 
 INVALID = sorted((ROOT / "tests/answers/invalid").glob("*.yml"))
-REFUSAL = "These answers cannot be used, and nothing was written:"
+SAMPLE = {
+    "base-image-with-a-command",  # hostile text
+    "base-image-with-a-second-line",  # a control character
+    "boolean-as-text",  # a type that Copier casts
+    "question-misspelt",  # an unknown question
+    "question-with-control-characters",
+    "replicas-with-a-fraction",  # a type that Copier casts
+    "several-errors",
+    "two-contradictions",
+}
 
-Copier = Callable[..., tuple[int, str]]
+every_invalid_file = pytest.mark.parametrize("file", INVALID, ids=lambda file: file.stem)
+sample_of_invalid_files = pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(file, id=file.stem, marks=[pytest.mark.only_all] * (file.stem not in SAMPLE))
+        for file in INVALID
+    ],
+)
 
-
-@pytest.fixture
-def copier_cli(capfd: pytest.CaptureFixture[str]) -> Copier:
-    """Run Copier's command line in this process; give its exit code and what it said on stderr."""
-
-    def run(*arguments: object) -> tuple[int, str]:
-        _, code = CopierApp.run(["copier", *map(str, arguments)], exit=False)
-        return code, capfd.readouterr().err
-
-    return run
+Given = Callable[[Answers], list[object]]
 
 
 @pytest.fixture(scope="module")
 def default_repository(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A rendered default, committed, that every refused update leaves as it is."""
+    """A committed repository of the default answers, which a refused update leaves unchanged."""
     repository = tmp_path_factory.mktemp("default") / "repo"
     shutil.copytree(render({}), repository)
     commit_all(repository)
     return repository
 
 
-def data_file(folder: Path, answers: Answers) -> Path:
-    """Write answers as a user's data file."""
-    path = folder / "answers.yml"
-    path.write_text(yaml.safe_dump(answers, sort_keys=False), encoding="utf-8")
-    return path
+@pytest.fixture
+def data_file(tmp_path: Path) -> Given:
+    """Write answers into a data file; return the arguments for Copier."""
+
+    def given(answers: Answers) -> list[object]:
+        path = tmp_path / "answers.yml"
+        path.write_text(yaml.safe_dump(dict(answers), sort_keys=False), encoding="utf-8")
+        return ["--data-file", path]
+
+    return given
 
 
-def said_problems(stderr: str) -> list[str]:
-    """Read the problems out of a refusal, which must be all that was said after Copier's own."""
+def refused(stderr: str) -> list[str]:
+    """Return the messages of a refusal, which must end the output."""
     assert "Traceback" not in stderr
-    _, found, problems = stderr.partition(REFUSAL)
-    assert found, stderr
-    return [line.strip() for line in problems.replace("\x1b[39m", "").strip().splitlines()]
+    _, head, messages = stderr.partition(REFUSED_ANSWERS)
+    assert head, stderr
+    return [line.strip() for line in messages.strip().splitlines()]
 
 
 @pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
-def test_valid_answers_are_stored_as_they_were_given(file: Path, render: Render) -> None:
-    """The answers file holds what was answered, and the defaults of what else was asked."""
+def test_model_accepts_valid_answers(file: Path) -> None:
     answers = load(file)
-    stored = load(render(answers) / ".copier-answers.yml")
-    assert {name: stored[name] for name in answers} == answers
+    assert find_errors(answers) == []
+    deployment = Deployment(**answers)
+    assert {name: getattr(deployment, name) for name in answers} == answers
 
 
-@pytest.mark.parametrize("file", INVALID, ids=lambda file: file.stem)
-def test_invalid_answers_are_refused_on_copy(
-    file: Path, copier_template: Path, copier_cli: Copier, tmp_path: Path
-) -> None:
-    """With `--data-file`: the messages, exit code 1, and no directory."""
+@every_invalid_file
+def test_model_refuses_invalid_answers(file: Path) -> None:
     case = load(file)
-    data = data_file(tmp_path, case["answers"])
-    code, said = copier_cli(
-        "copy", "--trust", "--defaults", "--data-file", data, copier_template, tmp_path / "repo"
+    assert find_errors(case["answers"]) == case["messages"]
+
+
+@pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
+def test_valid_answers_are_stored_as_given(file: Path, render: Render) -> None:
+    """The answers file holds the given answers, and the defaults of other questions asked."""
+    answers = load(file)
+    stored = stored_answers(render, answers)
+    assert {name: stored[name] for name in answers} == answers
+    assert stored.keys() == asked(answers)
+
+
+@pytest.mark.only_all
+@pytest.mark.parametrize("answers", VARIANTS.values(), ids=VARIANTS)
+def test_answers_to_questions_that_were_asked_are_stored(
+    answers: dict[str, Any], render: Render
+) -> None:
+    assert stored_answers(render, answers).keys() == asked(answers)
+
+
+def stored_answers(render: Render, answers: Answers) -> Mapping[str, Any]:
+    """Render these answers; return the stored ones, without Copier's own values."""
+    stored = load(render(answers) / ".copier-answers.yml")
+    return {name: value for name, value in stored.items() if not name.startswith("_")}
+
+
+def asked(answers: Mapping[str, Any]) -> set[str]:
+    """Return the questions that the model asks."""
+    return {name for name in QUESTIONS if Deployment(**answers).is_asked(name)}
+
+
+@sample_of_invalid_files
+def test_invalid_data_file_is_refused(
+    file: Path, plain_template: Path, run_copier: RunCopier, data_file: Given, tmp_path: Path
+) -> None:
+    """With `--data-file`: the messages, exit code 1, and nothing written."""
+    case = load(file)
+    given = data_file(case["answers"])
+    code, said = run_copier(
+        "copy", "--trust", "--defaults", *given, plain_template, tmp_path / "repo"
     )
-    assert said_problems(said) == case["messages"]
+    assert refused(said) == case["messages"]
     assert code == 1
     assert not (tmp_path / "repo").exists()
 
 
-@pytest.mark.parametrize("file", INVALID, ids=lambda file: file.stem)
-def test_invalid_answers_are_refused_on_update(
-    file: Path, default_repository: Path, copier_cli: Copier, tmp_path: Path
+@sample_of_invalid_files
+def test_invalid_data_on_the_command_line_is_refused(
+    file: Path, plain_template: Path, run_copier: RunCopier, tmp_path: Path
 ) -> None:
-    """The same words as on copy, and the repository is as it was."""
-    case = load(file)
-    data = data_file(tmp_path, case["answers"])
-    code, said = copier_cli(
-        "update", "--trust", "--defaults", "--data-file", data, default_repository
+    """With `--data`, where every answer is text."""
+    answers = {name: str(value) for name, value in load(file)["answers"].items()}
+    given = [f"--data={name}={value}" for name, value in answers.items()]
+    code, said = run_copier(
+        "copy", "--trust", "--defaults", *given, plain_template, tmp_path / "repo"
     )
-    assert said_problems(said) == case["messages"]
+    expected = find_errors(answers)
+    assert (refused(said) if expected else []) == expected
+    assert code == (1 if expected else 0)
+    assert (tmp_path / "repo").exists() == (not expected)
+
+
+@sample_of_invalid_files
+def test_invalid_data_is_refused_before_the_first_prompt(
+    file: Path, plain_template: Path, run_copier: RunCopier, data_file: Given, tmp_path: Path
+) -> None:
+    """Without `--defaults`. A contradiction is not final there: later answers may resolve it.
+
+    With a contradiction, Copier starts to prompt, which fails here and succeeds in test_prompt.py.
+    """
+    answers = load(file)["answers"]
+    given = data_file(answers)
+    code, said = run_copier("copy", "--trust", *given, plain_template, tmp_path / "repo")
+    expected = find_single_errors(answers)
+    assert (refused(said) if expected else []) == expected
+    assert expected or "Interactive session required" in said
+    assert code == 1
+    assert not (tmp_path / "repo").exists()
+
+
+@sample_of_invalid_files
+def test_invalid_answers_are_refused_on_update(
+    file: Path, default_repository: Path, run_copier: RunCopier, data_file: Given
+) -> None:
+    """The same messages as on copy, and the repository is unchanged."""
+    case = load(file)
+    given = data_file(case["answers"])
+    code, said = run_copier("update", "--trust", "--defaults", *given, default_repository)
+    assert refused(said) == case["messages"]
     assert code == 1
     assert git(default_repository, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("file", INVALID, ids=lambda file: file.stem)
-def test_invalid_settings_of_the_user_are_refused(
+@sample_of_invalid_files
+def test_invalid_user_settings_are_refused(
     file: Path,
-    copier_template: Path,
-    copier_cli: Copier,
+    plain_template: Path,
+    run_copier: RunCopier,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With `--defaults` alone, a user's own settings are what can be wrong.
-
-    Names that are no questions of ours may belong to another template there.
-    """
+    """Defaults in a user's settings.yml. Unknown names may belong to another template there."""
     case = load(file)
     settings = tmp_path / "settings.yml"
     settings.write_text(
@@ -110,7 +192,7 @@ def test_invalid_settings_of_the_user_are_refused(
     )
     monkeypatch.setenv("COPIER_SETTINGS_PATH", str(settings))
     expected = [message for message in case["messages"] if "no such question" not in message]
-    code, said = copier_cli("copy", "--trust", "--defaults", copier_template, tmp_path / "repo")
-    assert (said_problems(said) if expected else []) == expected
+    code, said = run_copier("copy", "--trust", "--defaults", plain_template, tmp_path / "repo")
+    assert (refused(said) if expected else []) == expected
     assert code == (1 if expected else 0)
     assert (tmp_path / "repo").exists() == (not expected)

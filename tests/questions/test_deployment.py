@@ -136,7 +136,7 @@ def test_release_steps(deployed: str, wanted: str, allowed: bool) -> None:
     assert (said == "") == allowed
     if not allowed:
         assert said.startswith("release: ")
-        assert "; answer " in said
+        assert "; use " in said
 
 
 def test_an_answer_to_a_question_that_is_not_asked_has_no_effect() -> None:
@@ -197,7 +197,7 @@ def test_every_conditional_question_is_asked_with_some_answers() -> None:
 def test_problems_of_single_answers_come_before_those_of_the_whole() -> None:
     """What is no answer at all cannot contradict another one."""
     assert find_errors({"replicas": "x", "exposure": "ingress"}) == [
-        "replicas: is 'x'; answer a whole number of replicas from 0 to 2147483647"
+        "replicas: 'x' is not valid; use a whole number from 0 to 2147483647"
     ]
 
 
@@ -485,7 +485,7 @@ def test_connections_per_pod_add_up() -> None:
 
 def test_a_release_left_long_ago_needs_an_older_template() -> None:
     """No release that is offered follows it."""
-    assert "take an older version of this template first" in release_step("2023.1", "2026.2")
+    assert "update to an older version of this template first" in release_step("2023.1", "2026.2")
 
 
 def test_a_registry_on_this_host_is_one_that_others_do_not_reach() -> None:

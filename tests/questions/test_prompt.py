@@ -48,7 +48,7 @@ def test_a_wrong_name_is_told_at_once_and_can_be_corrected(
     terminal = person()
     terminal.is_asked("project_name")
     terminal.types(wrong)
-    terminal.sees("answer lower-case letters, digits and '-', starting with a letter")
+    terminal.sees("use at most 40 lower-case letters, digits and hyphens, starting with a letter")
     terminal.types("mine")
     terminal.presses_enter_from("release", LAST)
     terminal.ends(0)
@@ -60,8 +60,8 @@ def test_a_choice_that_is_ruled_out_is_shown_with_the_reason(person: Person) -> 
     terminal = person()
     terminal.presses_enter_from("project_name", "allow_noauth2_exposure")
     terminal.is_asked("exposure")
-    terminal.sees("By an Ingress (exposure: with noauth2 everyone who reaches the ingress")
-    terminal.sees("By a Gateway (exposure: with noauth2 everyone who reaches the gateway")
+    terminal.sees("By an Ingress (exposure: with noauth2, every client that reaches the ingress")
+    terminal.sees("By a Gateway (exposure: with noauth2, every client that reaches the gateway")
 
 
 def test_contradictory_answers_are_refused_at_the_end(person: Person, tmp_path: Path) -> None:
@@ -71,7 +71,9 @@ def test_contradictory_answers_are_refused_at_the_end(person: Person, tmp_path: 
     terminal.is_asked("autoscale_min")
     terminal.types("20")
     terminal.presses_enter_from("autoscale_max", LAST)
-    terminal.sees("autoscale_min: is 20, above autoscale_max 10; answer a smaller minimum")
+    terminal.sees(
+        "autoscale_min: 20 is greater than autoscale_max, which is 10; lower autoscale_min"
+    )
     terminal.ends(1)
     assert not (tmp_path / "repo").exists()
 
@@ -80,7 +82,7 @@ def test_a_choice_given_beforehand_is_refused_by_the_gate(person: Person, tmp_pa
     """Copier by itself ends in a traceback here."""
     terminal = person(exposure="ingress")
     terminal.presses_enter_from("project_name", LAST)
-    terminal.sees("exposure: with noauth2 everyone who reaches the ingress is admin")
+    terminal.sees("exposure: with noauth2, every client that reaches the ingress is admin")
     terminal.ends(1)
     assert not (tmp_path / "repo").exists()
 
@@ -102,7 +104,9 @@ def test_an_update_shows_which_releases_cannot_be_reached(
     terminal = person("update", str(repository))
     terminal.presses_enter_from("project_name", "project_name")
     terminal.is_asked("release")
-    terminal.sees("2026.2 (Placement 16) (release: from 2025.1 there is no single step to 2026.2")
+    terminal.sees(
+        "2026.2 (Placement 16) (release: OpenStack cannot upgrade from 2025.1 to 2026.2 in one step"
+    )
     terminal.process.send(UP + ENTER)  # from 2025.1, the last one shown, to 2025.2 above it
     terminal.presses_enter_from("image_repository", LAST)
     terminal.ends(0)

@@ -16,6 +16,7 @@ VALID = sorted((ROOT / "tests/answers/valid").glob("*.yml"))
 
 Answers = Mapping[str, Any]
 Render = Callable[[Answers], Path]
+RunCopier = Callable[..., tuple[int, str]]
 
 
 def load(path: Path) -> Any:

@@ -104,7 +104,7 @@ def test_a_commit_while_it_asks_is_not_undone(repository: Path) -> None:
     [
         (["replica=4"], "'replica': no such question; did you mean replicas?"),
         (["replicas=many"], "replicas: is 'many'"),
-        (["database=sqlite"], "replicas: sqlite is one file for one process, not for 3"),
+        (["database=sqlite"], "replicas: SQLite serves a single process, not 3 replicas"),
         (["gateway_name=public"], "gateway_name is not used with these answers"),
         (["host=a b; touch /tmp/x $(HOME) 'q' \\"], "host: is"),
         ([], "Name one, as in `make set replicas=3`"),
@@ -344,7 +344,7 @@ def removed_choice(repository: Path, template: Path) -> None:
         (no_mapping, "is not a mapping of names to answers.\nRestore"),
         (wrong_type, "replicas: is 'many'"),
         (unknown_key, "'replica': no such question; did you mean replicas?"),
-        (removed_choice, "database: is 'postgresql', which is not a choice"),
+        (removed_choice, "database: 'postgresql' is not a choice"),
     ],
     ids=lambda it: it.__name__ if callable(it) else "",
 )

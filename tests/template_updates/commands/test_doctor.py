@@ -83,7 +83,7 @@ def newer(repository: Path, template: Path) -> None:
 
 
 def stricter(repository: Path, template: Path) -> None:
-    rule = ('whole_number(0, MOST_REPLICAS, "replicas")', 'whole_number(0, 2, "replicas")')
+    rule = ("whole_number(0, MOST_REPLICAS)", "whole_number(0, 2)")
     publish(template, "100.0.0", {"extensions/rules.py": rule})
 
 
@@ -114,7 +114,7 @@ def no_git(repository: Path, template: Path) -> None:
         (idle_answer, "answers", "keystone_region is not used", "delete the line"),
         (broken_answers, "answers", "cannot be read", "Restore what Copier wrote"),
         (newer, "template", "version 100.0.0 is available, this is 99.99.99", "make update"),
-        (stricter, "template", "replicas: is 3; answer a whole number", "make set"),
+        (stricter, "template", "replicas: 3 is not valid; use a whole number", "make set"),
         (foreign_template, "files", "autoscaler.yaml is not part of the template", "local-"),
         (no_git, "git", "not in git", "git init"),
     ],
