@@ -112,8 +112,8 @@ def test_the_connection_limit_is_that_of_the_deployment(repo: Repo) -> None:
         repo.deployment.autoscale_max if repo.deployment.autoscaled else repo.deployment.replicas
     )
     assert (code == 0) == repo.deployment.sqlite
-    if number and not repo.deployment.sqlite:
-        per_pod = repo.deployment.connections // number
+    if code:
+        per_pod = repo.deployment.connections_per_pod
         assert f"{per_pod} for each of {number} pods and one more" in errors
 
 
