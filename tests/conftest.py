@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from copier import run_copy
-
-from tests.support.template import Answers, Render
 
 pytest_plugins = [
+    "tests.support.sharing",
     "tests.support.batch",
     "tests.support.containers",
     "tests.support.gabbi",
@@ -69,25 +65,3 @@ def copier_template_paths() -> list[str]:
         "src",
         "template",
     ]
-
-
-@pytest.fixture(scope="session")
-def render(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
-    """Render the template with these answers, the same ones only once; do not write into it."""
-    rendered: dict[str, Path] = {}
-
-    def render(answers: Answers) -> Path:
-        key = json.dumps(answers, sort_keys=True)
-        if key not in rendered:
-            rendered[key] = tmp_path_factory.mktemp("rendered") / "repo"
-            run_copy(
-                str(copier_template),
-                rendered[key],
-                data=dict(answers),
-                defaults=True,
-                unsafe=True,
-                quiet=True,
-            )
-        return rendered[key]
-
-    return render

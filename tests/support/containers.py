@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import subprocess
@@ -16,6 +15,7 @@ import httpx
 import pytest
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from tests.support.sharing import Once
 from tests.support.template import ROOT, Render
 
 RELEASES = sorted(path.stem for path in (ROOT / "releases").glob("*.yml"))
@@ -27,7 +27,6 @@ PYTHON = "--entrypoint=/opt/placement/bin/python3"
 Environment = Mapping[str, str]
 Output = subprocess.CompletedProcess[str]
 Run = Callable[..., Output]
-Once = Callable[[str, Callable[[], object]], None]
 
 
 @dataclass(frozen=True)
@@ -55,24 +54,6 @@ def engine() -> str:
     """Return the container engine to test with: ENGINE, or what a rendered repository takes."""
     named = os.environ.get("ENGINE")
     return named or subprocess.check_output([ROOT / "template/dev/stack/engine"], text=True).strip()
-
-
-@pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """Do something once for all workers."""
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-
-    def once(name: str, do: Callable[[], object]) -> None:
-        done = shared / f"once-{name}"
-        with (shared / f"once-{name}-lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not done.exists():
-                do()
-                done.touch()
-
-    return once
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,12 @@ import pytest
 import sqlalchemy as sa
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from tests.support.containers import Once, logs, new_name, remove, succeed
+from extensions.deployment import Deployment
+from tests.support.containers import logs, new_name, remove, succeed
+from tests.support.sharing import Once
 from tests.support.template import Answers, Render
 
-BASE_IMAGE = "docker.io/library/debian:trixie-slim"
+BASE_IMAGE = Deployment().base_image
 PASSWORD = "only-for-tests"
 # Of no value after the tests: a server that need not wait for the disk starts and writes sooner.
 SPEED = {"postgresql": ("-c", "fsync=off"), "mysql": ("--innodb-flush-log-at-trx-commit=0",)}

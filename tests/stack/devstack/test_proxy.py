@@ -20,9 +20,10 @@ import pytest
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.stack.devstack.conftest import ADDRESS, SAMPLES, DevstackEnv
-from tests.support.containers import Once, new_name, remove, succeed
+from tests.support.containers import new_name, remove, succeed
 from tests.support.gabbi import Gabbi, new_run
 from tests.support.servers import BASE_IMAGE, DevImage, address
+from tests.support.sharing import Once
 from tests.support.template import Render
 
 pytestmark = pytest.mark.xdist_group("devstack-proxy")
