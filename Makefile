@@ -13,6 +13,8 @@ WITH_TOOLS = . .cache/env &&
 RUN = uv run --frozen --quiet
 PYTEST = $(WITH_TOOLS) $(RUN) python -m pytest -p tests.support.tiers --numprocesses auto --dist loadgroup \
     $(PYTEST_ARGS)
+# The image's commands are read from its entry point.
+REFERENCE = $(WITH_TOOLS) PYTHONPATH=template/shared $(RUN) python -m tools.reference
 SPHINX = $(WITH_TOOLS) $(RUN) --group docs sphinx-build --builder html --quiet --fail-on-warning \
     --keep-going --fresh-env --doctree-dir .cache/doctrees docs .cache/docs
 
@@ -32,7 +34,8 @@ demo-down: ## Stop the demo and delete its data
 
 check: lint ## Run the fast checks: linters, generated pages, the documentation site
 	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema --check
-	@$(WITH_TOOLS) $(RUN) python -m tools.reference --check
+	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema --check
+	@$(REFERENCE) --check
 	@$(SPHINX)
 
 test: check ## Run all tests that need only this machine
@@ -77,9 +80,8 @@ lint: ## Run every linter over the sources and over rendered files
 
 docs: ## Write the generated pages and build the site in .cache/docs
 	@tools/bootstrap uv
-	@$(WITH_TOOLS) $(RUN) python -m tools.questions
 	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema
-	@$(WITH_TOOLS) $(RUN) python -m tools.reference
+	@$(REFERENCE)
 	@$(SPHINX)
 
 examples: ## Write examples/, whose diff shows the effect of a change
