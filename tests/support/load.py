@@ -98,6 +98,13 @@ class Load:
             assert time.monotonic() < moment + seconds, f"no good answer in {seconds} s"
             time.sleep(0.05)
 
+    def wait_for_good_requests(self, count: int, moment: float, seconds: float) -> None:
+        """Wait until this many requests that were sent after this moment have succeeded."""
+        end = time.monotonic() + seconds
+        while sum(r.is_good for r in list(self.requests) if r.sent >= moment) < count:
+            assert time.monotonic() < end, f"fewer than {count} good answers in {seconds} s"
+            time.sleep(0.05)
+
     def row(self, back: float) -> str:
         """Return the figures, of which the last counts from when the server was back."""
         failed = ", ".join(

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -33,6 +34,11 @@ BUILD_ANSWERS: dict[str, Answers] = {
 }
 
 DevImage = Callable[[str], str]
+
+
+def one_worker_each(name: str) -> list[Any]:
+    """Return each kind of server as a parameter whose tests one worker runs, with one server."""
+    return [pytest.param(kind, marks=pytest.mark.xdist_group(f"{name}-{kind}")) for kind in KINDS]
 
 
 @dataclass(frozen=True)

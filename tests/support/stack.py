@@ -1,4 +1,4 @@
-"""A rendered repository with all that it runs on one host, driven by its own `make`."""
+"""A rendered repository and the servers it runs on one host, driven by its own `make`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ import pytest
 from extensions.deployment import Deployment
 from tests.support.containers import PYTHON, Output, new_name, remove, succeed
 from tests.support.servers import DevImage
-from tests.support.template import Answers, Render
+from tests.support.sharing import Once
+from tests.support.template import Answers, Render, load
 
 # Seconds that a target of a repository may take.
 LONGEST = 300
+VENV = Path("dev/stack/.venv")
 
 
 @dataclass(frozen=True)
 class Stack:
-    """One rendered repository of its own name and ports."""
+    """A rendered repository with its own name and ports."""
 
     repository: Path
     engine: str
@@ -36,12 +38,12 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Where Placement answers."""
+        """Return the URL of Placement."""
         return f"http://127.0.0.1:{self.port}"
 
-    def try_make(self, *words: str, answer: str = "") -> Output:
-        """Run make there, whatever comes of it."""
-        command = ["make", *words, f"PORT={self.port}", f"KEYSTONE_PORT={self.keystone_port}"]
+    def try_make(self, *arguments: str, answer: str = "") -> Output:
+        """Run make there, and return what it printed and its exit status."""
+        command = ["make", *arguments, f"PORT={self.port}", f"KEYSTONE_PORT={self.keystone_port}"]
         return subprocess.run(
             [*command, f"ENGINE={self.engine}", f"IMAGE={self.image}"],
             cwd=self.repository,
@@ -52,19 +54,19 @@ class Stack:
             check=False,
         )
 
-    def make(self, *words: str, answer: str = "") -> str:
-        """Run make there and return what it prints; it has to succeed."""
-        done = self.try_make(*words, answer=answer)
+    def make(self, *arguments: str, answer: str = "") -> str:
+        """Run make there, fail the test if make fails, and return what it printed."""
+        done = self.try_make(*arguments, answer=answer)
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
         return done.stdout
 
-    def compose(self, *words: str) -> str:
+    def compose(self, *arguments: str) -> str:
         """Run compose there, as the Makefile does."""
         ports = {"PORT": str(self.port), "KEYSTONE_PORT": str(self.keystone_port)}
         podman_compose = ["dev/stack/.venv/bin/podman-compose", "--podman-path", self.engine]
         command = ["docker", "compose"] if self.engine == "docker" else podman_compose
         return subprocess.run(
-            [*command, *words],
+            [*command, *arguments],
             cwd=self.repository,
             env={**os.environ, **ports, "IMAGE": self.image},
             text=True,
@@ -72,21 +74,41 @@ class Stack:
             check=True,
         ).stdout
 
+    @property
+    def containers(self) -> list[str]:
+        """Return the names of all containers of this repository."""
+        command = [self.engine, "ps", "--all", "--format", "{{.Names}}"]
+        names = subprocess.check_output(command, text=True).split()
+        return [name for name in names if name.startswith(self.project)]
+
+    @property
+    def project(self) -> str:
+        """Return the name that all its containers begin with."""
+        return str(load(self.repository / "compose.yaml")["name"])
+
+    def clean(self) -> None:
+        """Delete all that it has started, without the time that containers are given to stop."""
+        if names := self.containers:
+            subprocess.run([self.engine, "kill", *names], capture_output=True, check=False)
+        self.try_make("clean", answer="y\n")
+
     def client(self, token: str) -> httpx.Client:
         """Return a client of Placement."""
         headers = {"x-auth-token": token, "openstack-api-version": "placement latest"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=60)
 
 
-NewStack = Callable[[Answers], AbstractContextManager[Stack]]
+NewStack = Callable[..., AbstractContextManager[Stack]]
+TagImages = Callable[[Answers], str]
+InstallTools = Callable[[Path], None]
 
 
 @pytest.fixture(scope="session")
-def names_are_served(engine: str, newest: str) -> Iterator[None]:
+def name_server(engine: str, newest: str) -> Iterator[None]:
     """Keep a container in a network of its own while this worker runs.
 
-    Podman's name server ends with the last container that it serves; one of another worker that
-    starts just then would find no other by its name (seen once in 72 starts).
+    Podman's name server ends with the last container that it serves; a container of another worker
+    that starts at that moment would find no other by its name (seen once in 72 starts).
     """
     name = new_name()
     command = [engine, "run", "--detach", "--stop-timeout=0", "--name", name, "--network", name]
@@ -101,36 +123,68 @@ def names_are_served(engine: str, newest: str) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def tag_images(engine: str, image: Callable[[str], str], dev_image: DevImage) -> TagImages:
+    """Give the images that these answers need the names that `make build` gives them."""
+
+    def tag_images(answers: Answers) -> str:
+        deployment = Deployment(**answers)
+        name = image(deployment.release)
+        for service in deployment.dev_services:
+            succeed(engine, "tag", dev_image(service), f"{name}-{service}")
+        return name
+
+    return tag_images
+
+
+@pytest.fixture(scope="session")
+def install_tools(render: Render, once: Once, shared_folder: Path) -> InstallTools:
+    """Have make install the tools of dev/stack once, and link them into each repository."""
+
+    def install_tools(repository: Path) -> None:
+        keystone = (repository / "dev/stack/keystone").exists()
+        shared = shared_folder / f"tools-{'keystone' if keystone else 'noauth2'}"
+
+        def install() -> None:
+            shutil.copytree(render({"auth_strategy": "keystone"} if keystone else {}), shared)
+            succeed("make", "-C", shared, VENV / "bin")
+
+        once(shared.name, install)
+        (repository / VENV).mkdir()
+        for path in (shared / VENV).iterdir():
+            (repository / VENV / path.name).symlink_to(path)
+        (repository / VENV / "bin").touch()  # newer than the requirements, for make
+
+    return install_tools
+
+
+@pytest.fixture(scope="session")
 def new_stack(
     engine: str,
     render: Render,
-    names_are_served: None,
-    image: Callable[[str], str],
-    dev_image: DevImage,
+    name_server: None,
+    tag_images: TagImages,
+    install_tools: InstallTools,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> NewStack:
-    """Render a repository whose images are built, and take away all it has run in the end."""
+    """Render a repository whose images are there, and delete all that it has started in the end."""
 
     @contextmanager
     def new(answers: Answers) -> Iterator[Stack]:
         name = f"stack-{uuid.uuid4().hex[:8]}"
-        deployment = Deployment(**answers)
-        for service in deployment.dev_services:
-            dev_image(service)  # one worker at a time, so that `make build` finds its layers
         repository = tmp_path_factory.mktemp("stack") / name
         shutil.copytree(render({**answers, "project_name": name}), repository)
-        stack = Stack(repository, engine, image(deployment.release))
-        stack.make("build")
+        install_tools(repository)
+        stack = Stack(repository, engine, tag_images(answers))
         try:
             yield stack
         finally:
-            stack.try_make("clean", answer="y\n")
+            stack.clean()
 
     return new
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         port: int = trial.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Tier 3: each cell is built, started and asked by the rendered repository's own commands."""
+"""Tier 3: the rendered repository's own commands start and test each cell."""
 
 from __future__ import annotations
 
@@ -19,17 +19,24 @@ UUID = "7a5e5d2e-0000-4000-8000-000000000000"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Take the cells of `make test`, or all."""
+    """Run the cells of `make test`, or every cell with --all."""
     if "cell" in metafunc.fixturenames:
         every = metafunc.config.getoption("--all")
-        metafunc.parametrize("cell", [it for it in CELLS if every or it.is_always_run], ids=str)
+        metafunc.parametrize(
+            "cell", [cell for cell in CELLS if every or cell.is_always_run], ids=str
+        )
 
 
 def test_cell(
     cell: Cell, new_stack: NewStack, record_property: Callable[[str, object], None]
 ) -> None:
-    """Up, the gabbits; for the newest, what README.md shows, and down and up with the data kept."""
+    """`make up` and `make test` work.
+
+    For the newest release also `make build`, the other commands of README.md, and a restart.
+    """
     with new_stack(cell.answers) as stack:
+        if cell.release == NEWEST:
+            stack.make("build")
         up, shown = timed(stack, "up")
         curl_command = re.search(r"^  (curl .*)$", shown, re.MULTILINE)
         assert curl_command

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from tests.stack.databases.conftest import StuckSync
 from tests.support.containers import CONNECTION, Run, serving
 from tests.support.faults import FAULTS, FOLDERS, Fault, Faulty, disk_full, frozen
-from tests.support.load import Load, light_load
+from tests.support.load import CLIENTS, Load, light_load
 from tests.support.networks import Network
 from tests.support.servers import (
     KINDS,
@@ -25,12 +25,13 @@ from tests.support.servers import (
     DatabaseServer,
     DevImage,
     database_server,
+    one_worker_each,
     schema,
 )
 
 # How long a fault lasts, where it is not over at once: in `make test`, and with all tests.
 SECONDS = {"vanished": (14, 60), "cut off": (3, 3)}
-OTHERWISE = (3, 60)
+OTHERWISE = (2, 60)
 # A request waits 10 s at most to learn that its connection is dead, and 10 s for a new one. Where
 # nobody looked, a server that has vanished for 14 s would keep it waiting for 25.
 LONGEST = 24
@@ -92,7 +93,7 @@ def new_faulty(network: Network, engine: str, newest: str, dev_image: DevImage) 
     return new_faulty
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=one_worker_each("faults"))
 def faulty(request: pytest.FixtureRequest, new_faulty: NewFaulty) -> Iterator[Faulty]:
     """Return one of each kind."""
     with new_faulty(request.param, 0x20) as faulty:
@@ -108,7 +109,7 @@ def befall(faulty: Faulty, name: str, fault: Fault, seconds: float) -> Load:
         faulty.wait()
         back = time.monotonic()
         load.wait_until_good_after(back, BACK)
-        time.sleep(2)
+        load.wait_for_good_requests(4 * CLIENTS, back, BACK)  # each client reads and writes again
     print(f"| {name} | {faulty.server.kind} | {back - began:.0f} s | {load.row(back)} |")
     assert not load.failed_after(back + BACK)
     assert load.longest < LONGEST + (seconds if fault in ENDLESS else 0)
@@ -126,7 +127,7 @@ def test_it_answers_again_and_no_write_is_lost(fault: str, seconds: float, fault
 
 def test_a_full_disk_loses_no_write(kind: str, new_faulty: NewFaulty) -> None:
     with new_faulty(kind, 0x30, *on_a_small_disk(kind)) as faulty:
-        load = befall(faulty, "disk full", disk_full, 3)
+        load = befall(faulty, "disk full", disk_full, 2)
     assert load.failed
 
 

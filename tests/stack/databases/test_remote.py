@@ -20,6 +20,7 @@ from tests.support.servers import (
     DatabaseServer,
     DevImage,
     database_server,
+    one_worker_each,
 )
 
 # Everything that a URL, oslo.config, alembic's interpolation or a shell gives a meaning to.
@@ -27,7 +28,7 @@ HARD_PASSWORD = r"""a@b:c/d%e%%f$g${h}#i j'k"l\m?n&o=p+q;"""
 PASSWORDS = {"postgresql": f"{HARD_PASSWORD}éß€", "mysql": HARD_PASSWORD}
 COMMANDS = ("db-sync", "upgrade-check", "online-data-migrations")
 # So that what is refused is told soon.
-ONCE = {"OS_PLACEMENT_DATABASE__MAX_RETRIES": "2", "OS_PLACEMENT_DATABASE__RETRY_INTERVAL": "2"}
+ONCE = {"OS_PLACEMENT_DATABASE__MAX_RETRIES": "2", "OS_PLACEMENT_DATABASE__RETRY_INTERVAL": "1"}
 
 SECURED = "secured"
 HOST_NAME = "database.test"
@@ -220,7 +221,7 @@ def secure(server: DatabaseServer) -> None:
         )
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=one_worker_each("tls"))
 def secured(
     request: pytest.FixtureRequest,
     engine: str,

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from copier import run_copy
 
-from tests.support.containers import new_name, succeed
-from tests.support.servers import TARGETS, DevImage
-from tests.support.stack import Stack
-from tests.support.template import change_answers, commit_all, load
+from tests.support.containers import new_name
+from tests.support.stack import InstallTools, Stack, TagImages
+from tests.support.template import change_answers, commit_all
 
 Image = Callable[[str], str]
 
@@ -38,11 +37,6 @@ class Repository(Stack):
         change_answers(self.repository, answer)
 
     @property
-    def project(self) -> str:
-        """The name that all its containers begin with."""
-        return str(load(self.repository / "compose.yaml")["name"])
-
-    @property
     def serving_image(self) -> str:
         """The image of the container that serves."""
         form = ["--format", "{{.Ports}} {{.Image}}"]
@@ -52,32 +46,20 @@ class Repository(Stack):
 
 
 @pytest.fixture
-def built(engine: str, image: Image, dev_image: DevImage) -> Callable[[str, str], str]:
-    """Give the images of a release and a database the names that `make build` would."""
-
-    def built(release: str, database: str) -> str:
-        name = image(release)
-        if server := TARGETS.get(database):
-            succeed(engine, "tag", dev_image(server), f"{name}-{server}")
-        return name
-
-    return built
-
-
-@pytest.fixture
 def repository(
     copier_template: Path,
     engine: str,
     tmp_path: Path,
-    built: Callable[[str, str], str],
-    names_are_served: None,
+    tag_images: TagImages,
+    install_tools: InstallTools,
+    name_server: None,
 ) -> Iterator[Callable[[str, str], Repository]]:
     """Render a repository; all that it starts is gone after the test."""
     with ExitStack() as made:
 
         def repository(release: str, database: str) -> Repository:
             answers = {"project_name": new_name(), "release": release, "database": database}
-            repo = Repository(tmp_path / "repo", engine, built(release, database))
+            repo = Repository(tmp_path / "repo", engine, tag_images(answers))
             run_copy(
                 str(copier_template),
                 repo.repository,
@@ -87,7 +69,8 @@ def repository(
                 quiet=True,
             )
             commit_all(repo.repository)
-            made.callback(repo.make, "clean", answer="y\n")
+            install_tools(repo.repository)
+            made.callback(repo.clean)
             return repo
 
         yield repository

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from tests.stack.release_upgrades.conftest import Repository
 from tests.support.containers import NEWEST, logs
 from tests.support.contents import contents, fill
 from tests.support.servers import TARGETS, address
+from tests.support.stack import TagImages
 
 DRIVERS = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
 # What is copied last.
@@ -30,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_all_is_there_after_an_interrupted_import_and_another(
-    repository: Callable[[str, str], Repository], built: Callable[[str, str], str], database: str
+    repository: Callable[[str, str], Repository], tag_images: TagImages, database: str
 ) -> None:
     """Two thousand rows, into a server that Placement has begun to serve from."""
     repo = repository(NEWEST, "sqlite")
@@ -39,7 +41,7 @@ def test_all_is_there_after_an_interrupted_import_and_another(
         fill(client, hosts=60)
         before = contents(client)
         repo.answer(f"database={database}")
-        built(NEWEST, database)
+        tag_images({"database": database})
         repo.make("up")
         empty = contents(client)
         assert empty["providers"] == []
@@ -62,7 +64,7 @@ def test_all_is_there_after_an_interrupted_import_and_another(
 
 @pytest.mark.only_all
 def test_sqlite_serves_on_where_the_import_is_refused(
-    repository: Callable[[str, str], Repository], built: Callable[[str, str], str], database: str
+    repository: Callable[[str, str], Repository], tag_images: TagImages, database: str
 ) -> None:
     """And the server need not have been used before."""
     repo = repository("2026.1", "sqlite")
@@ -71,11 +73,11 @@ def test_sqlite_serves_on_where_the_import_is_refused(
         fill(client)
         before = contents(client)
         repo.answer(f"database={database}")
-        newer = Repository(repo.repository, repo.engine, built(NEWEST, database), repo.port)
+        newer = replace(repo, image=tag_images({"database": database}))
         assert "is not of release 2026.2" in newer.refuse("import-sqlite")
         assert contents(client) == before
         assert repo.serving_image == repo.image
-        built("2026.1", database)
+        tag_images({"release": "2026.1", "database": database})
         repo.make("import-sqlite")
         assert contents(client) == before
 

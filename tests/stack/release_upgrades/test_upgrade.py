@@ -10,6 +10,7 @@ import pytest
 from tests.stack.release_upgrades.conftest import Image, Repository
 from tests.support.containers import NEWEST
 from tests.support.contents import contents, fill
+from tests.support.stack import TagImages
 
 EACH = ("2025.1", "2025.2", "2026.1", "2026.2")
 SLURP = ("2025.1", "2026.1")
@@ -30,7 +31,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def test_the_data_is_the_same_after_each_step(
     repository: Callable[[str, str], Repository],
-    built: Callable[[str, str], str],
+    tag_images: TagImages,
     database: str,
     way: tuple[str, ...],
 ) -> None:
@@ -42,7 +43,7 @@ def test_the_data_is_the_same_after_each_step(
         secrets = (repo.repository / ".env").read_bytes() if database != "sqlite" else b""
         for release in way[1:]:
             repo.answer(f"release={release}")
-            repo = replace(repo, image=built(release, database))
+            repo = replace(repo, image=tag_images({"release": release, "database": database}))
             said = repo.make_built("upgrade")
             assert contents(client) == before
             assert f"The database and Placement are at release {release}" in said
