@@ -63,7 +63,7 @@ class Stack:
     def compose(self, *arguments: str) -> str:
         """Run compose there, as the Makefile does."""
         ports = {"PORT": str(self.port), "KEYSTONE_PORT": str(self.keystone_port)}
-        podman_compose = ["dev/stack/.venv/bin/podman-compose", "--podman-path", self.engine]
+        podman_compose = [str(VENV / "bin/podman-compose"), "--podman-path", self.engine]
         command = ["docker", "compose"] if self.engine == "docker" else podman_compose
         return subprocess.run(
             [*command, *arguments],

@@ -1,10 +1,11 @@
-"""The gabbits of a release, with the fixtures beside them, made to meet a service over HTTP."""
+"""The gabbits and fixtures of a release, run over HTTP against a service."""
 
 from __future__ import annotations
 
 import importlib.util
 import unittest
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -23,20 +24,20 @@ from placement.db.sqlalchemy import models
 from placement.objects.resource_class import ResourceClass
 
 FUNCTIONAL = Path("placement/tests/functional")
-# The files of the newest release; test_no_file_is_left_out holds the others against them.
+# The files of the newest release. A test checks that the other releases have the same files.
 FILES = sorted(
     Path(str(file.locate()))
     for file in distribution("openstack-placement").files or ()
     if file.match(f"{FUNCTIONAL}/gabbits/*.yaml")
 )
-# A service writes these rows when it starts: they stay.
+# A service writes these rows when it starts. They stay in the database.
 OWN_ROWS = {
     "resource_classes": models.ResourceClass.id < ResourceClass.MIN_CUSTOM_RESOURCE_CLASS_ID,
     "traits": models.Trait.name.not_like("CUSTOM_%"),
 }
-# gabbi's client refuses to send a length that is no number: a test of its own does.
+# gabbi's client refuses to send a length that is no number. A separate test sends it.
 UNSENT = ("basic-http.yaml", "bad content length not int")
-# Compares a list by its order, which Placement does not promise and PostgreSQL does not keep.
+# Compares a list in its order, which Placement does not promise and PostgreSQL does not keep.
 UNSORTED = (
     "allocation-candidates-root-required.yaml",
     "limit to multiattach-capable unsuffixed sharing",
@@ -46,17 +47,17 @@ UNSORTED = (
 
 @dataclass(frozen=True)
 class Service:
-    """A Placement that serves, and its database as this host reaches it."""
+    """A running Placement, and the URL of its database for this host."""
 
     url: httpx.URL
     database: sa.URL
 
 
 def run(folder: Path, name: str, service: Service) -> tuple[int, unittest.TestResult]:
-    """Run one file against a service whose database is emptied for it; count its requests."""
+    """Empty the database of a service, run one file, and return the number of its tests."""
     path = folder / FUNCTIONAL / "gabbits" / name
     content = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
-    # There is no certificate, and the list of authorities takes longer to read than an answer.
+    # No certificate is checked over HTTP, and loading the CA certificates is slower than a request.
     content.setdefault("defaults", {})["cert_validate"] = False
     tests = content["tests"] = [test for test in content["tests"] if (name, test["name"]) != UNSENT]
     if service.database.get_backend_name() == "postgresql" and name == UNSORTED[0]:
@@ -68,7 +69,7 @@ def run(folder: Path, name: str, service: Service) -> tuple[int, unittest.TestRe
         test_directory=str(path.parent),
         host=service.url.host,
         port=service.url.port,
-        fixture_module=fixtures_beside(folder, service.database),
+        fixture_module=service_fixtures(folder, service.database),
         intercept=None,
         handlers=[handler() for handler in RESPONSE_HANDLERS],
     )
@@ -84,8 +85,8 @@ def compare_sorted(tests: list[dict[str, Any]]) -> None:
     expected[f"{path}.`sorted`"] = sorted(expected.pop(path))
 
 
-def fixtures_beside(folder: Path, database: sa.URL) -> ModuleType:
-    """Return the release's own fixtures, which then fill the service's database."""
+def service_fixtures(folder: Path, database: sa.URL) -> ModuleType:
+    """Return the release's own fixtures, changed to fill the database of the service."""
     path = folder / FUNCTIONAL / "fixtures/gabbits.py"
     spec = importlib.util.spec_from_file_location("gabbits_fixtures", path)
     assert spec
@@ -104,39 +105,44 @@ def fixtures_beside(folder: Path, database: sa.URL) -> ModuleType:
 
 
 def register_options(config: cfg.ConfigOpts) -> None:
-    """Register Placement's options, and the one that only fixtures of older releases set."""
+    """Register Placement's options, and one that only fixtures of older releases set."""
     conf.register_opts(config)
     config.register_opt(cfg.BoolOpt("enforce_scope"), group="oslo_policy")
 
 
 class ServiceDatabase(fixtures.Fixture):
-    """In the place of Placement's fixture of that name: the database of a running service.
+    """The database of a running service, in place of Placement's fixture `Database`.
 
-    It is emptied, and the service does not notice: what it remembers, it does for one request.
+    Emptying it is safe: the service caches nothing for longer than one request.
     """
 
     url: sa.URL
 
     def __init__(self, config: Any, set_config: bool) -> None:
-        """Tell Placement's code in this process where the database is."""
+        """Configure Placement's code in this process to use the database."""
         super().__init__()
         self.connection = self.url.render_as_string(hide_password=False)
         config.config(connection=self.connection, group="placement_database")
 
     def _setUp(self) -> None:  # noqa: N802
-        manager = enginefacade.transaction_context()
-        manager.configure(connection=self.connection, sqlite_synchronous=False)
+        manager = transaction_manager(self.connection)
         self.addCleanup(db_api.placement_context_manager.patch_factory(manager))
-        engine = manager.writer.get_engine()
-        self.addCleanup(engine.dispose)
-        empty(engine)
+        empty(manager.writer.get_engine())
+
+
+@cache
+def transaction_manager(connection: str) -> Any:
+    """Return a manager of transactions in a database, the same one for all files."""
+    manager = enginefacade.transaction_context()
+    manager.configure(connection=connection, sqlite_synchronous=False)
+    return manager
 
 
 def empty(engine: sa.Engine) -> None:
-    """Delete all that the service's users have made."""
+    """Delete everything that users of the service have created."""
     providers = models.ResourceProvider.__table__
     with engine.begin() as connection:
-        # They point at each other, which MySQL would have untied before.
+        # MySQL refuses to delete rows that refer to each other.
         connection.execute(
             providers.update().values(root_provider_id=None, parent_provider_id=None)
         )

@@ -1,1 +1,1 @@
-"""Placement's own API tests, the gabbits inside its wheel, run over HTTP against the image."""
+"""Placement's own API tests, the gabbits in its wheel, run over HTTP against the image."""

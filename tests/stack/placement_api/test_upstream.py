@@ -1,4 +1,4 @@
-"""The image passes Placement's own API tests, all of them, on every database."""
+"""The image passes all of Placement's own API tests on every database."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.support.upstream_gabbits import FILES, FUNCTIONAL, Service, empty, ru
 
 @pytest.fixture(autouse=True)
 def _environment() -> Iterator[None]:
-    """Take back what the fixtures put into the environment."""
+    """Restore the environment, which the fixtures change."""
     before = dict(os.environ)
     yield
     os.environ.clear()
     os.environ.update(before)
 
 
-def test_gabbits(
+def test_gabbits_of_placement_pass(
     service: Service,
     name: str,
     wheel: Callable[[str], Path],
@@ -41,22 +41,22 @@ def test_gabbits(
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_no_file_is_left_out(release: str, wheel: Callable[[str], Path]) -> None:
-    """What is collected are the files of the newest release; the others have these and no more."""
+def test_every_release_has_the_same_files(release: str, wheel: Callable[[str], Path]) -> None:
+    """The tests above are collected from the files of the newest release."""
     assert version("openstack-placement") == load(ROOT / f"releases/{NEWEST}.yml")["placement"]
     files = (wheel(release) / FUNCTIONAL / "gabbits").iterdir()
     assert {file.name for file in files} == {file.name for file in FILES}
 
 
-# The two that follow have a service of their own.
-alone = pytest.mark.parametrize(
+# The next two tests share a service of their own.
+own_service = pytest.mark.parametrize(
     "service", [Deployment(NEWEST, "sqlite", "default")], ids="-".join, indirect=True
 )
 
 
-@alone
-def test_the_request_that_gabbi_cannot_send(service: Service) -> None:
-    """The one of basic-http.yaml whose content-length is no number."""
+@own_service
+def test_content_length_that_is_no_number_is_refused(service: Service) -> None:
+    """A test of basic-http.yaml sends this request, which gabbi's client refuses to send."""
     assert service.url.port
     connection = HTTPConnection(service.url.host, service.url.port, timeout=10)
     headers = {"x-auth-token": "admin", "content-type": "application/json"}
@@ -67,9 +67,9 @@ def test_the_request_that_gabbi_cannot_send(service: Service) -> None:
         assert b"content-length header must be an integer" in response.read()
 
 
-@alone
-def test_a_service_forgets_what_is_no_longer_in_its_database(service: Service) -> None:
-    """So that it may be emptied under it, and a file need not wait for another start."""
+@own_service
+def test_service_follows_a_database_that_is_emptied(service: Service) -> None:
+    """So one service can run all files, each on an empty database."""
     new = {"resource_classes": "CUSTOM_ONE", "traits": "CUSTOM_TWO"}
     headers = {"x-auth-token": "admin", "openstack-api-version": "placement 1.39"}
     engine = sa.create_engine(service.database, poolclass=sa.NullPool)
