@@ -1,4 +1,4 @@
-"""What a database server does to those who use it, and how that ends."""
+"""Faults of a database server."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ READ_ONLY = {
     ),
     "mysql": ("SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"),
 }
-# What takes the room that a server has set aside: PostgreSQL's log needs a new file for this, and
-# MariaDB has to find room for each row in the pages that the table has.
+# What uses up the space that a server has reserved. The statements make PostgreSQL add new files to
+# its write-ahead log, and MariaDB fill the free pages of the table.
 SLACK = {"postgresql": "head -c 60M /dev/zero", "mysql": "cat /dev/zero"}
 SWELL = {
     "postgresql": "CREATE TABLE swollen AS"
@@ -40,89 +40,91 @@ SWELL = {
 
 @dataclass(frozen=True)
 class Faulty:
-    """A database server that a fault befalls, and a Placement that serves from it."""
+    """A database server for a fault, and a Placement that uses this server."""
 
     server: DatabaseServer
     network: Network
     place: Place
     placement: Server
 
-    def container(self, command: str, *words: str) -> None:
-        """Run one of the engine's commands for the server's container."""
-        done = [self.server.engine, command, *words, self.server.name]
+    def container(self, command: str, *arguments: str) -> None:
+        """Run a command of the engine on the server's container."""
+        done = [self.server.engine, command, *arguments, self.server.name]
         subprocess.run(done, capture_output=True, check=True)
 
     def inside(self, script: str) -> None:
-        """Run a script in the server's container, whether or not it can do what it is to do."""
+        """Run a script in the server's container, and ignore errors."""
         command = [self.server.engine, "exec", "--user=0", self.server.name, "sh", "-c", script]
         subprocess.run(command, capture_output=True, check=False)
 
     def wait(self) -> None:
-        """Wait until the server lets somebody in."""
+        """Wait until the server accepts a login."""
         wait_for(self.server)
 
 
 Fault = Callable[[Faulty, float], None]
 
 
-def restarted(it: Faulty, seconds: float) -> None:
-    """Restart the server, as for a new version of it."""
-    it.container("restart")
+def restarted(faulty: Faulty, seconds: float) -> None:
+    """Restart the server, as for an upgrade of the server."""
+    faulty.container("restart")
 
 
-def gone(it: Faulty, seconds: float) -> None:
+def gone(faulty: Faulty, seconds: float) -> None:
     """Stop the server for a while."""
-    it.container("stop")
+    faulty.container("stop")
     time.sleep(seconds)
-    it.container("start")
+    faulty.container("start")
 
 
-def killed(it: Faulty, seconds: float) -> None:
-    """Kill the server, which has to recover what it had not written yet."""
-    it.container("kill")
-    it.container("start")
+def killed(faulty: Faulty, seconds: float) -> None:
+    """Kill the server, which then has to recover its last writes."""
+    faulty.container("kill")
+    faulty.container("start")
 
 
-def vanished(it: Faulty, seconds: float) -> None:
-    """Cut the server's cable: nothing says that it is gone."""
-    it.network.command("disconnect", it.network.name, it.server.name)
+def vanished(faulty: Faulty, seconds: float) -> None:
+    """Disconnect the server from the network, so that connections do not end."""
+    faulty.network.command("disconnect", faulty.network.name, faulty.server.name)
     time.sleep(seconds)
-    it.network.command("connect", *it.place.options, it.network.name, it.server.name)
+    faulty.network.command(
+        "connect", *faulty.place.options, faulty.network.name, faulty.server.name
+    )
 
 
-def frozen(it: Faulty, seconds: float) -> None:
-    """Freeze the server: it takes what is sent and answers nothing."""
-    it.container("pause")
+def frozen(faulty: Faulty, seconds: float) -> None:
+    """Freeze the server, which then accepts connections and sends nothing."""
+    faulty.container("pause")
     time.sleep(seconds)
-    it.container("unpause")
+    faulty.container("unpause")
 
 
-def cut_off(it: Faulty, seconds: float) -> None:
-    """End all connections, again and again."""
+def cut_off(faulty: Faulty, seconds: float) -> None:
+    """End all connections three times."""
     for _ in range(3):
-        it.server.administer(KILL[it.server.kind])
+        faulty.server.administer(KILL[faulty.server.kind])
         time.sleep(seconds / 3)
 
 
-def read_only(it: Faulty, seconds: float) -> None:
-    """Let the server take no writes for a while, as one that is no longer the primary."""
-    begin, end = READ_ONLY[it.server.kind]
+def read_only(faulty: Faulty, seconds: float) -> None:
+    """Make the server read-only for a while, like a demoted primary."""
+    begin, end = READ_ONLY[faulty.server.kind]
     for statement, pause in ((begin, seconds), (end, 0)):
-        it.server.administer(statement)
-        if it.server.kind == "postgresql":
-            it.server.administer("SELECT pg_reload_conf()")
+        faulty.server.administer(statement)
+        if faulty.server.kind == "postgresql":
+            faulty.server.administer("SELECT pg_reload_conf()")
         time.sleep(pause)
 
 
-def disk_full(it: Faulty, seconds: float) -> None:
-    """Fill the server's disk for a while, down to the last byte that it has set aside."""
-    file = f"{FOLDERS[it.server.kind]}/fill"
-    it.inside(f"{SLACK[it.server.kind]} > {file}")
+def disk_full(faulty: Faulty, seconds: float) -> None:
+    """Fill the server's disk for a while, including the space that it has reserved."""
+    file = f"{FOLDERS[faulty.server.kind]}/fill"
+    faulty.inside(f"{SLACK[faulty.server.kind]} > {file}")
     with suppress(subprocess.CalledProcessError):
-        it.server.administer(SWELL[it.server.kind], "placement")
-    it.inside(f"cat /dev/zero >> {file}")
+        faulty.server.administer(SWELL[faulty.server.kind], "placement")
+    faulty.inside(f"cat /dev/zero >> {file}")
     time.sleep(seconds)
-    it.inside(f"rm {file}")
+    faulty.inside(f"rm {file}")
 
 
 FAULTS: dict[str, Fault] = {

@@ -1,4 +1,4 @@
-"""A light load of reads and writes, and what became of it."""
+"""A light load of reads and writes, and its results."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from threading import Event
 import httpx
 
 CLIENTS = 4
-# Each client waits so long between two requests: all of them send at most 20 in a second.
+# The pause of a client between two requests: together they send at most 20 requests a second.
 PAUSE = CLIENTS / 20
-# A request that has no answer by then is taken to hang.
+# The timeout of a request, in seconds.
 HANGS = 60
 NO_ANSWER = 0
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request that was sent, its answer's status, and how long that took."""
+    """A request that was sent, the status of its answer, and the seconds until the answer."""
 
     name: str
     status: int
@@ -32,13 +32,13 @@ class Request:
 
     @property
     def is_good(self) -> bool:
-        """Whether it did what it was asked for."""
+        """Whether the request succeeded."""
         return 200 <= self.status < 300
 
 
 @dataclass
 class Load:
-    """What was asked, and what was answered."""
+    """The requests of all clients, and the providers that they created."""
 
     client: httpx.Client
     requests: list[Request] = field(default_factory=list)
@@ -46,8 +46,8 @@ class Load:
     stocked: dict[str, bool] = field(default_factory=dict)
     stop: Event = field(default_factory=Event)
 
-    def ask(self, name: str, method: str, path: str, **more: object) -> bool:
-        """Send a request and return whether it did what it was asked for."""
+    def send(self, name: str, method: str, path: str, **more: object) -> bool:
+        """Send a request, and return whether it succeeded."""
         sent = time.monotonic()
         try:
             response = self.client.request(method, path, timeout=HANGS, **more)  # type: ignore[arg-type]
@@ -60,40 +60,42 @@ class Load:
         return request.is_good
 
     def work(self) -> None:
-        """Make a provider, give it an inventory, and look at both, again and again."""
+        """Create providers with an inventory, and read them, until the load stops."""
         while not self.stop.is_set():
             provider = str(uuid.uuid4())
             path = f"/resource_providers/{provider}"
             body = {"uuid": provider, "name": provider}
-            self.created[provider] = self.ask("write", "POST", "/resource_providers", json=body)
-            self.ask("read", "GET", f"/resource_providers?uuid={provider}")
+            self.created[provider] = self.send("write", "POST", "/resource_providers", json=body)
+            self.send("read", "GET", f"/resource_providers?uuid={provider}")
             if self.created[provider]:
                 stock = {"resource_provider_generation": 0, "inventories": {"VCPU": {"total": 1}}}
-                self.stocked[provider] = self.ask("write", "PUT", f"{path}/inventories", json=stock)
-                self.ask("read", "GET", f"{path}/inventories")
+                self.stocked[provider] = self.send(
+                    "write", "PUT", f"{path}/inventories", json=stock
+                )
+                self.send("read", "GET", f"{path}/inventories")
 
     @property
     def longest(self) -> float:
-        """How long the slowest request took."""
+        """Return the seconds of the slowest request."""
         return max(request.took for request in self.requests)
 
     def failed_after(self, moment: float) -> Counter[int]:
-        """Return how many requests sent after this failed, by status; 0 is no answer at all."""
+        """Count the failures of requests sent after a moment, by status; 0 means no answer."""
         sent = [request for request in list(self.requests) if request.sent >= moment]
         return Counter(request.status for request in sent if not request.is_good)
 
     @property
     def failed(self) -> Counter[int]:
-        """How many requests failed in all, by status."""
+        """Count all failed requests, by status."""
         return self.failed_after(0)
 
     def good_after(self, moment: float) -> float:
-        """Return how long after this the first good answer came, or infinity."""
-        came = [it.sent + it.took - moment for it in list(self.requests) if it.is_good]
+        """Return the seconds from a moment to the next good answer, or infinity."""
+        came = [r.sent + r.took - moment for r in list(self.requests) if r.is_good]
         return min((after for after in came if after >= 0), default=float("inf"))
 
     def wait_until_good_after(self, moment: float, seconds: float) -> None:
-        """Wait for the first good answer after this, so long at most."""
+        """Wait for the first good answer after a moment, at most this many seconds."""
         while self.good_after(moment) == float("inf"):
             assert time.monotonic() < moment + seconds, f"no good answer in {seconds} s"
             time.sleep(0.05)
@@ -106,7 +108,7 @@ class Load:
             time.sleep(0.05)
 
     def row(self, back: float) -> str:
-        """Return the figures, of which the last counts from when the server was back."""
+        """Return the figures; the last one counts from when the server is back."""
         failed = ", ".join(
             f"{n} of {status or 'no answer'}" for status, n in sorted(self.failed.items())
         )
@@ -116,7 +118,7 @@ class Load:
         )
 
     def check_writes(self) -> None:
-        """Fail if a write is lost that was said to be done, or one was done twice."""
+        """Check that every write that succeeded is there, and that none was done twice."""
         listed = self.client.get("/resource_providers").json()["resource_providers"]
         generations = {provider["uuid"]: provider["generation"] for provider in listed}
         assert len(listed) == len(generations)
@@ -133,7 +135,7 @@ class Load:
 
 @contextmanager
 def light_load(client: httpx.Client) -> Iterator[Load]:
-    """Keep a few clients busy while the block runs."""
+    """Run a few clients while the block runs."""
     load = Load(client)
     with ThreadPoolExecutor(CLIENTS) as pool:
         working = [pool.submit(load.work) for _ in range(CLIENTS)]

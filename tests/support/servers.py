@@ -20,7 +20,7 @@ from tests.support.template import Answers, Render
 
 BASE_IMAGE = Deployment().base_image
 PASSWORD = "only-for-tests"
-# Of no value after the tests: a server that need not wait for the disk starts and writes sooner.
+# The data has no value after the tests. A server that does not wait for the disk is faster.
 SPEED = {"postgresql": ("-c", "fsync=off"), "mysql": ("--innodb-flush-log-at-trx-commit=0",)}
 # The target of the Dockerfile that has the server of each kind of database.
 TARGETS = {"postgresql": "postgresql", "mysql": "mariadb"}
@@ -43,7 +43,7 @@ def one_worker_each(name: str) -> list[Any]:
 
 @dataclass(frozen=True)
 class DatabaseServer:
-    """A server in a container, where an administrator makes databases for Placement."""
+    """A server in a container, in which an administrator creates databases for Placement."""
 
     kind: str
     engine: str
@@ -51,21 +51,21 @@ class DatabaseServer:
 
     @property
     def address(self) -> str:
-        """Where other containers and this machine reach it; another one after a restart."""
+        """Return its address for containers and this host, which changes with a restart."""
         return address(self.engine, self.name)
 
     @property
     def driver(self) -> str:
-        """What a URL begins with."""
+        """Return the scheme of its URLs."""
         return {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}[self.kind]
 
     def url(self, database: str, user: str = "placement", password: str = PASSWORD) -> str:
-        """Return the URL of a database, for containers and this machine alike."""
-        made = sa.URL.create(self.driver, user, password, self.address, None, database)
-        return made.render_as_string(hide_password=False)
+        """Return the URL of a database, for containers and for this host."""
+        url = sa.URL.create(self.driver, user, password, self.address, None, database)
+        return url.render_as_string(hide_password=False)
 
     def new_database(self) -> str:
-        """Make an empty database that belongs to placement, and return its URL."""
+        """Create an empty database that the user placement owns, and return its URL."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         if self.kind == "postgresql":
             self.administer(f"CREATE DATABASE {name} OWNER placement")
@@ -75,7 +75,7 @@ class DatabaseServer:
         return self.url(name)
 
     def administer(self, statement: str, database: str | None = None) -> str:
-        """Run a statement as the server's administrator and return what it prints."""
+        """Run a statement as the server's administrator, and return the output."""
         if self.kind == "postgresql":
             client = [
                 "--user=postgres",
@@ -94,7 +94,7 @@ class DatabaseServer:
         ).stdout.strip()
 
     def connect(self, url: str) -> sa.Engine:
-        """Return an engine for the test's own look into a database."""
+        """Return an SQLAlchemy engine with which a test reads a database."""
         return sa.create_engine(url, poolclass=sa.NullPool)
 
 
@@ -124,7 +124,7 @@ def database_server(
     options: tuple[str, ...] = (),
     arguments: tuple[str, ...] = (),
 ) -> Iterator[DatabaseServer]:
-    """Start a server, wait until it lets its administrator in, and remove it in the end."""
+    """Start a server, wait until it accepts a login, and remove it after the block."""
     server = DatabaseServer(kind, engine, new_name())
     command = [engine, "run", "--detach", "--name", server.name]
     command += [f"--env=DATABASE_PASSWORD={PASSWORD}", *options, image, *arguments]
@@ -143,13 +143,13 @@ def database_server(
     reraise=True,
 )
 def wait_for(server: DatabaseServer) -> None:
-    """Wait until placement may log in over the network."""
+    """Wait until the user placement can log in over the network."""
     server.connect(server.url("placement")).connect().close()
 
 
 @pytest.fixture(scope="session")
 def postgresql(engine: str, dev_image: DevImage) -> Iterator[DatabaseServer]:
-    """Return a PostgreSQL server for all tests of this worker."""
+    """Start a PostgreSQL server for all tests of this worker."""
     image = dev_image("postgresql")
     with database_server(engine, image, "postgresql", arguments=SPEED["postgresql"]) as server:
         yield server
@@ -157,7 +157,10 @@ def postgresql(engine: str, dev_image: DevImage) -> Iterator[DatabaseServer]:
 
 @pytest.fixture(scope="session")
 def mariadb(engine: str, dev_image: DevImage) -> Iterator[DatabaseServer]:
-    """Return a MariaDB server for all tests of this worker."""
+    """Start a MariaDB server for all tests of this worker.
+
+    Workers cannot share one: the lock of db-sync holds for the whole server.
+    """
     image = dev_image("mariadb")
     with database_server(engine, image, "mysql", arguments=SPEED["mysql"]) as server:
         yield server
@@ -171,7 +174,7 @@ def server(request: pytest.FixtureRequest) -> DatabaseServer:
 
 
 def address(engine: str, name: str) -> str:
-    """Return the address of a container in the engine's own network."""
+    """Return the address of a container in the engine's network."""
     form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     command = [engine, "inspect", "--format", form, name]
     found = subprocess.check_output(command, text=True).strip()
@@ -180,7 +183,7 @@ def address(engine: str, name: str) -> str:
 
 
 def schema(server: DatabaseServer, url: str) -> dict[str, object]:
-    """Return all that makes up the schema: each table's columns, indexes and keys, its revision."""
+    """Return the schema of a database: its revision, and the columns, indexes and keys."""
     engine = server.connect(url)
     inspector = sa.inspect(engine)
     with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""Containers of the image that run in the background while a test works."""
+"""Containers that run in the background of a test."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-# A db-sync that stays where a statement begins with what is given, with the lock held.
+# A db-sync that stops, with the lock held, before a statement with the given beginning.
 STUCK = """
 import runpy, sys, time
 import sqlalchemy as sa
 
 @sa.event.listens_for(sa.Engine, "before_cursor_execute")
-def stay(connection, cursor, statement, *_):
+def stop(connection, cursor, statement, *_):
     if statement.strip().startswith({beginning!r}):
-        print("stays there", flush=True)
+        print("stopped", flush=True)
         time.sleep(600)
 
 sys.argv = ["entrypoint", "db-sync"]
@@ -40,17 +40,17 @@ runpy.run_module("entrypoint", run_name="__main__")
 
 @pytest.fixture
 def in_background(engine: str, newest: str) -> Iterator[InBackground]:
-    """Start a container and wait until it says something; return its name."""
+    """Start a container, wait until its log has a text, and return its name."""
     with ExitStack() as started:
 
-        def in_background(says: str, *arguments: str, url: str, options: Sequence[str] = ()) -> str:
+        def in_background(text: str, *arguments: str, url: str, options: Sequence[str] = ()) -> str:
             name = new_name()
             started.callback(remove, engine, name)
             command = [engine, "run", "--detach", "--name", name, *flags({CONNECTION: url})]
             command += [*options, newest, *arguments]
             subprocess.run(command, capture_output=True, check=True)
             end = time.monotonic() + 60
-            while says not in logs(engine, name):
+            while text not in logs(engine, name):
                 assert time.monotonic() < end, logs(engine, name)
                 time.sleep(0.1)
             return name
@@ -60,10 +60,10 @@ def in_background(engine: str, newest: str) -> Iterator[InBackground]:
 
 @pytest.fixture
 def stuck_sync(in_background: InBackground) -> StuckSync:
-    """Start a sync of a database that stays before a statement; return its container."""
+    """Start a db-sync that stops before a statement, and return the name of its container."""
 
     def stuck_sync(url: str, beginning: str) -> str:
         script = STUCK.format(beginning=beginning)
-        return in_background("stays there", "-c", script, url=url, options=[PYTHON])
+        return in_background("stopped", "-c", script, url=url, options=[PYTHON])
 
     return stuck_sync

@@ -1,4 +1,4 @@
-"""How many connections a deployment opens: never more than it says, and not many fewer."""
+"""A deployment opens at most as many connections as it computes, and not many fewer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMITED = {
     "postgresql": "CREATE ROLE {user} LOGIN PASSWORD '{password}' CONNECTION LIMIT {limit}",
     "mysql": "CREATE USER {user}@'%' IDENTIFIED BY '{password}' WITH MAX_USER_CONNECTIONS {limit}",
 }
-OWNS = {
+GRANT = {
     "postgresql": "ALTER DATABASE {database} OWNER TO {user}",
     "mysql": "GRANT ALL ON {database}.* TO {user}@'%'",
 }
@@ -28,33 +28,35 @@ COUNT = {
 
 
 def limited(server: DatabaseServer, limit: int) -> tuple[str, str]:
-    """Return a user who may have so many connections, and the URL of a database for him."""
+    """Create a user with a limit of connections; return its name and its database's URL."""
     made = {"user": f"user_{uuid.uuid4().hex[:12]}", "password": PASSWORD, "limit": limit}
     made["database"] = sa.make_url(server.new_database()).database or ""
-    for statement in (LIMITED, OWNS):
+    for statement in (LIMITED, GRANT):
         server.administer(statement[server.kind].format(**made))
     return str(made["user"]), server.url(str(made["database"]), str(made["user"]))
 
 
 def count(server: DatabaseServer, user: str) -> int:
-    """Return how many connections this user has."""
+    """Return the number of connections of a user."""
     return int(server.administer(COUNT[server.kind].format(user=user)))
 
 
 def burst(placement: Server, clients: int) -> list[int]:
-    """Send reads and writes from so many clients at once; return the statuses."""
+    """Send reads and writes from several clients at once, and return the statuses."""
 
-    def ask(number: int) -> int:
+    def send(number: int) -> int:
         if number % 2:
             return placement.client.get("/resource_providers", timeout=60).status_code
         body = {"name": f"provider {number}"}
         return placement.client.post("/resource_providers", json=body, timeout=60).status_code
 
     with ThreadPoolExecutor(clients) as pool:
-        return list(pool.map(ask, range(REQUESTS)))
+        return list(pool.map(send, range(REQUESTS)))
 
 
-def test_it_opens_no_more_than_it_says(server: DatabaseServer, newest: str, start: Start) -> None:
+def test_deployment_opens_no_more_connections_than_it_computes(
+    server: DatabaseServer, newest: str, start: Start
+) -> None:
     deployment = Deployment(database=server.kind)
     threads = deployment.processes * deployment.threads
     user, url = limited(server, deployment.connections)
@@ -64,13 +66,13 @@ def test_it_opens_no_more_than_it_says(server: DatabaseServer, newest: str, star
         "UWSGI_THREADS": str(deployment.threads),
     }
     placement = start(newest, env)
-    assert count(server, user) == 0, "what prepared the database is connected no more"
+    assert count(server, user) == 0, "db-sync has left a connection open"
     statuses = burst(placement, 3 * threads)
     assert set(statuses) == {200, 201}
     assert threads <= count(server, user) <= deployment.connections
 
 
-def test_one_thread_starts_and_serves_with_two(
+def test_one_thread_needs_two_connections(
     server: DatabaseServer, newest: str, start: Start
 ) -> None:
     _, url = limited(server, 2)
@@ -79,7 +81,7 @@ def test_one_thread_starts_and_serves_with_two(
 
 
 @pytest.mark.only_all
-def test_commands_need_two(server: DatabaseServer, newest: str, run: Run) -> None:
+def test_commands_need_two_connections(server: DatabaseServer, newest: str, run: Run) -> None:
     _, url = limited(server, 2)
     for command in ("db-sync", "upgrade-check", "online-data-migrations"):
         done = run(newest, command, env={CONNECTION: url})

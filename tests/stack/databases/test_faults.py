@@ -1,4 +1,4 @@
-"""A server that fails under a light load: Placement fails with it, and answers again by itself.
+"""Placement recovers by itself from faults of its database server, under a light load.
 
 Each test prints the line of docs/reference/faults.md that it has measured.
 """
@@ -29,29 +29,29 @@ from tests.support.servers import (
     schema,
 )
 
-# How long a fault lasts, where it is not over at once: in `make test`, and with all tests.
+# The seconds that a fault lasts, if it lasts: in `make test` and in `make test-all`.
 SECONDS = {"vanished": (14, 60), "cut off": (3, 3)}
 OTHERWISE = (2, 60)
-# A request waits 10 s at most to learn that its connection is dead, and 10 s for a new one. Where
-# nobody looked, a server that has vanished for 14 s would keep it waiting for 25.
+# A request waits at most 10 s until its connection counts as dead, and 10 s for a new one. Without
+# these limits, a server that vanishes for 14 s blocks requests for 25 s.
 LONGEST = 24
-# So long after the server is back, requests succeed.
+# Requests succeed at most this many seconds after the server is back.
 BACK = 15
-# What nothing but a bound on the server's side would end.
+# Faults during which a request waits without a limit.
 ENDLESS = (frozen,)
 
 NewFaulty = Callable[..., AbstractContextManager[Faulty]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Let what lasts last for a minute where all tests are run."""
+    """Let each fault that lasts take a minute with --all."""
     if "seconds" in metafunc.fixturenames:
         every = int(metafunc.config.getoption("--all"))
         lasting = [(name, SECONDS.get(name, OTHERWISE)[every]) for name in FAULTS]
         metafunc.parametrize(("fault", "seconds"), lasting, ids=list(FAULTS))
 
 
-# Its disk is a small one in memory; the loop is what an orchestrator is elsewhere.
+# The server has a small disk in memory. The loop restarts it, as an orchestrator does.
 SMALL_DISK = """
     chown {user} {folder}
     while sleep 0.2; do
@@ -64,7 +64,7 @@ ARGUMENTS = {"postgresql": "-c max_wal_size=32MB", "mysql": "--innodb-log-file-s
 
 
 def on_a_small_disk(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the engine's options and the arguments for a server whose disk can be filled."""
+    """Return the options and arguments that give a server a small disk."""
     folder = FOLDERS[kind]
     mount = f"--mount=type=tmpfs,destination={folder},tmpfs-size={SIZES[kind]}"
     options = ("--user=0", "--stop-signal=KILL", mount, "--entrypoint=sh")
@@ -76,15 +76,15 @@ def on_a_small_disk(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @pytest.fixture(scope="module")
 def new_faulty(network: Network, engine: str, newest: str, dev_image: DevImage) -> NewFaulty:
-    """Start a server that a fault may befall, and a Placement that serves from it."""
+    """Start a server for a fault, and a Placement that uses this server."""
 
     @contextmanager
     def new_faulty(
         kind: str, number: int, options: tuple[str, ...] = (), arguments: tuple[str, ...] = ()
     ) -> Iterator[Faulty]:
         place = network.place(number + KINDS.index(kind))
-        there = (*network.options, *place.options, *options)
-        with database_server(engine, dev_image(TARGETS[kind]), kind, there, arguments) as server:
+        options = (*network.options, *place.options, *options)
+        with database_server(engine, dev_image(TARGETS[kind]), kind, options, arguments) as server:
             url = f"{server.driver}://placement:{PASSWORD}@[{place.address}]/placement"
             env = {CONNECTION: url, "UWSGI_PROCESSES": "2", "UWSGI_THREADS": "4"}
             with serving(engine, newest, env, network.options) as placement:
@@ -95,13 +95,13 @@ def new_faulty(network: Network, engine: str, newest: str, dev_image: DevImage) 
 
 @pytest.fixture(scope="module", params=one_worker_each("faults"))
 def faulty(request: pytest.FixtureRequest, new_faulty: NewFaulty) -> Iterator[Faulty]:
-    """Return one of each kind."""
+    """Return a server of each kind, with a Placement that uses it."""
     with new_faulty(request.param, 0x20) as faulty:
         yield faulty
 
 
-def befall(faulty: Faulty, name: str, fault: Fault, seconds: float) -> Load:
-    """Let the fault befall the server under load; fail unless requests succeed afterwards."""
+def cause(faulty: Faulty, name: str, fault: Fault, seconds: float) -> Load:
+    """Cause a fault under load, and check that Placement recovers and that no write is lost."""
     with light_load(faulty.placement.client) as load:
         load.wait_until_good_after(time.monotonic(), 10)
         began = time.monotonic()
@@ -119,21 +119,23 @@ def befall(faulty: Faulty, name: str, fault: Fault, seconds: float) -> Load:
     return load
 
 
-def test_it_answers_again_and_no_write_is_lost(fault: str, seconds: float, faulty: Faulty) -> None:
-    load = befall(faulty, fault, FAULTS[fault], seconds)
-    # These cannot go unnoticed; a short absence may only be waited for.
+def test_placement_recovers_and_keeps_every_write(
+    fault: str, seconds: float, faulty: Faulty
+) -> None:
+    load = cause(faulty, fault, FAULTS[fault], seconds)
+    # Requests must notice these faults, by a failure or by a wait.
     assert load.failed or load.longest > 1 or fault not in ("gone", "read only")
 
 
-def test_a_full_disk_loses_no_write(kind: str, new_faulty: NewFaulty) -> None:
+def test_full_disk_loses_no_write(kind: str, new_faulty: NewFaulty) -> None:
     with new_faulty(kind, 0x30, *on_a_small_disk(kind)) as faulty:
-        load = befall(faulty, "disk full", disk_full, 2)
+        load = cause(faulty, "disk full", disk_full, 2)
     assert load.failed
 
 
-# In the first migration, and in one after it.
+# A statement of the first migration, and one of a later migration.
 @pytest.mark.parametrize("beginning", ["CREATE TABLE users", "ALTER TABLE consumers ADD"])
-def test_a_sync_that_is_killed_is_done_by_the_next(
+def test_next_sync_completes_a_killed_one(
     beginning: str,
     server: DatabaseServer,
     newest: str,
@@ -141,7 +143,7 @@ def test_a_sync_that_is_killed_is_done_by_the_next(
     run: Run,
     stuck_sync: StuckSync,
 ) -> None:
-    url, alone = server.new_database(), server.new_database()
+    url, reference = server.new_database(), server.new_database()
     subprocess.run(
         [engine, "kill", "--signal=KILL", stuck_sync(url, beginning)],
         capture_output=True,
@@ -149,11 +151,11 @@ def test_a_sync_that_is_killed_is_done_by_the_next(
     )
     again = run(newest, "db-sync", env={CONNECTION: url})
     assert again.returncode == 0, again.stdout + again.stderr
-    assert run(newest, "db-sync", env={CONNECTION: alone}).returncode == 0
-    assert schema(server, url) == schema(server, alone)
+    assert run(newest, "db-sync", env={CONNECTION: reference}).returncode == 0
+    assert schema(server, url) == schema(server, reference)
 
 
-def test_half_a_migration_under_data_is_told(
+def test_partial_migration_of_a_database_with_data_is_reported(
     mariadb: DatabaseServer, newest: str, run: Run
 ) -> None:
     url = mariadb.new_database()

@@ -1,4 +1,4 @@
-"""Many containers, one database: one of them changes the schema, all serve."""
+"""Many containers start on one database: one changes the schema, and all serve."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOCKS = {
     "postgresql": "SELECT pg_advisory_lock(7310867)",
     "mysql": "SELECT GET_LOCK('placement_db_sync', 10)",
 }
-# A db-sync that waits for the lock for two seconds only.
+# A db-sync that waits only two seconds for the lock.
 IMPATIENT = """
 import runpy, sys
 from entrypoint.database import schema
@@ -40,15 +40,15 @@ runpy.run_module("entrypoint", run_name="__main__")
 
 @pytest.fixture
 def ten(engine: str) -> Iterator[list[str]]:
-    """Return names for ten containers, which are gone after the test."""
+    """Return names for ten containers, and remove the containers after the test."""
     names = [new_name() for _ in range(TEN)]
     yield names
     with ThreadPoolExecutor(TEN) as pool:
         list(pool.map(lambda name: remove(engine, name), names))
 
 
-def ask(place: str) -> list[httpx.Response]:
-    """Wait until the container there answers; return that answer and one from the database."""
+def send_requests(address: str) -> list[httpx.Response]:
+    """Wait for a container, and return its version document and its traits."""
     waiting = Retrying(
         stop=stop_after_delay(120),
         wait=wait_fixed(0.3),
@@ -56,7 +56,7 @@ def ask(place: str) -> list[httpx.Response]:
         reraise=True,
     )
     headers = {"x-auth-token": "admin", "openstack-api-version": "placement 1.6"}
-    with httpx.Client(base_url=f"http://{place}", headers=headers) as client:
+    with httpx.Client(base_url=f"http://{address}", headers=headers) as client:
         return [waiting(client.get, "/"), client.get("/traits", timeout=30)]
 
 
@@ -72,37 +72,37 @@ def test_ten_start_at_once_on_an_empty_database(
         "UWSGI_PROCESSES": "1",
         "UWSGI_THREADS": "2",
     }
-    # Not published: the engine's choice of a free port is no longer free once another one takes it.
+    # No port is published: the engines of ten containers can choose the same free port.
     command = [engine, "run", "--detach", *flags(env)]
     starting = [
         subprocess.Popen([*command, "--name", name, newest], stdout=subprocess.DEVNULL)
         for name in ten
     ]
     assert [process.wait() for process in starting] == [0] * TEN
-    places = [f"{address(engine, name)}:8778" for name in ten]
+    addresses = [f"{address(engine, name)}:8778" for name in ten]
     with ThreadPoolExecutor(TEN) as pool:
-        answers = list(pool.map(ask, places))
-    said = {name: logs(engine, name) for name in ten}
-    assert [[it.status_code for it in both] for both in answers] == [[200, 200]] * TEN, said
-    traits = {tuple(sorted(both[1].json()["traits"])) for both in answers}
-    assert len(traits) == 1
-    together = "".join(said.values())
-    assert [together.count(step) for step in MIGRATIONS] == [1] * len(MIGRATIONS)
-    assert "Traceback" not in together
+        answers = list(pool.map(send_requests, addresses))
+    log = {name: logs(engine, name) for name in ten}
+    assert [[root.status_code, traits.status_code] for root, traits in answers] == [
+        [200, 200]
+    ] * TEN, log
+    names = {tuple(sorted(traits.json()["traits"])) for _, traits in answers}
+    assert len(names) == 1
+    all_logs = "".join(log.values())
+    assert [all_logs.count(step) for step in MIGRATIONS] == [1] * len(MIGRATIONS)
+    assert "Traceback" not in all_logs
     form = "{{.State.Running}} {{.RestartCount}}"
     state = subprocess.check_output([engine, "inspect", "--format", form, *ten], text=True)
     assert state.split("\n")[:-1] == ["true 0"] * TEN
-    alone = server.new_database()
-    assert run(newest, "db-sync", env={CONNECTION: alone}).returncode == 0
-    assert schema(server, url) == schema(server, alone)
+    reference = server.new_database()
+    assert run(newest, "db-sync", env={CONNECTION: reference}).returncode == 0
+    assert schema(server, url) == schema(server, reference)
 
 
-def test_a_lock_that_is_not_given_back_ends_the_wait(
-    server: DatabaseServer, newest: str, run: Run
-) -> None:
+def test_wait_for_a_held_lock_ends(server: DatabaseServer, newest: str, run: Run) -> None:
     url = server.new_database()
-    with server.connect(url).connect() as somebody:
-        somebody.execute(sa.text(LOCKS[server.kind]))
+    with server.connect(url).connect() as holder:
+        holder.execute(sa.text(LOCKS[server.kind]))
         done = run(newest, "-c", IMPATIENT, env={CONNECTION: url}, options=(PYTHON,))
     assert "another container is changing the schema, waiting up to 2 s" in done.stdout
     assert done.returncode == 1
@@ -112,7 +112,7 @@ def test_a_lock_that_is_not_given_back_ends_the_wait(
     assert sa.inspect(server.connect(url)).get_table_names() == []
 
 
-def test_a_killed_container_gives_the_lock_back(
+def test_killed_container_releases_the_lock(
     server: DatabaseServer, engine: str, stuck_sync: StuckSync, in_background: InBackground
 ) -> None:
     url = server.new_database()
@@ -125,7 +125,7 @@ def test_a_killed_container_gives_the_lock_back(
     assert time.monotonic() - killed < 60
 
 
-def test_an_empty_database_without_sync_is_refused(
+def test_empty_database_without_sync_is_refused(
     server: DatabaseServer, newest: str, run: Run
 ) -> None:
     env = {CONNECTION: server.new_database(), "OS_API__AUTH_STRATEGY": "noauth2", "PORT": "8778"}

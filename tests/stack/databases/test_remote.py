@@ -1,4 +1,4 @@
-"""A database anywhere: with TLS, any password, an IPv6 address, or a Unix socket."""
+"""Connections with any password, over IPv6, through a Unix socket, and with TLS."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ from tests.support.servers import (
     one_worker_each,
 )
 
-# Everything that a URL, oslo.config, alembic's interpolation or a shell gives a meaning to.
+# Every character that has a meaning in a URL, oslo.config, Alembic's interpolation or a shell.
 HARD_PASSWORD = r"""a@b:c/d%e%%f$g${h}#i j'k"l\m?n&o=p+q;"""
 PASSWORDS = {"postgresql": f"{HARD_PASSWORD}éß€", "mysql": HARD_PASSWORD}
 COMMANDS = ("db-sync", "upgrade-check", "online-data-migrations")
-# So that what is refused is told soon.
-ONCE = {"OS_PLACEMENT_DATABASE__MAX_RETRIES": "2", "OS_PLACEMENT_DATABASE__RETRY_INTERVAL": "1"}
+# Two attempts, so that a refused connection is reported soon.
+TWO_ATTEMPTS = {
+    "OS_PLACEMENT_DATABASE__MAX_RETRIES": "2",
+    "OS_PLACEMENT_DATABASE__RETRY_INTERVAL": "1",
+}
 
 SECURED = "secured"
 HOST_NAME = "database.test"
-# The database of this name lets in only who has a certificate; the other one is for the test.
+# Only clients with a certificate can use the database of this name. The other one is for the test.
 PG_HBA = f"""\
 local all all trust
 hostssl {SECURED} all all scram-sha-256 clientcert=verify-ca
@@ -65,16 +68,18 @@ NO_CERTIFICATE_URLS = {
 }
 
 
-def serves(server: DatabaseServer, database: str, image: str, start: Start, **more: object) -> None:
-    """Fail unless a container can bring that database up to date, serve from it and write to it."""
+def assert_serves(
+    server: DatabaseServer, database: str, image: str, start: Start, **more: object
+) -> None:
+    """Check that a container syncs a database, serves and writes to it."""
     placement = start(image, **more)
-    answer = placement.client.post("/resource_providers", json={"name": "there"})
+    answer = placement.client.post("/resource_providers", json={"name": "new"})
     assert answer.status_code == 201, answer.text
-    assert server.administer("SELECT name FROM resource_providers", database) == "there"
+    assert server.administer("SELECT name FROM resource_providers", database) == "new"
 
 
-def one_line(output: Output) -> str:
-    """Return the one line on standard error."""
+def error_line(output: Output) -> str:
+    """Return the only line on standard error."""
     assert output.returncode == 1, output.stdout + output.stderr
     [line] = output.stderr.splitlines()
     assert line.startswith("placement: ")
@@ -85,8 +90,8 @@ def one_line(output: Output) -> str:
 # Passwords.
 
 
-def of_new_user(server: DatabaseServer, database: str) -> str:
-    """Return a new user who owns that database and has the hard password."""
+def new_owner(server: DatabaseServer, database: str) -> str:
+    """Create a user with a hard password who owns a database, and return the user's name."""
     user = new_name().replace("-", "_")
     if server.kind == "postgresql":
         password = PASSWORDS[server.kind].replace("'", "''")
@@ -102,11 +107,11 @@ def of_new_user(server: DatabaseServer, database: str) -> str:
 
 
 @pytest.mark.parametrize("by", ["variable", "file"])
-def test_any_password(
+def test_password_may_have_any_character(
     by: str, server: DatabaseServer, newest: str, run: Run, start: Start, tmp_path: Path
 ) -> None:
     database = str(sa.make_url(server.new_database()).database)
-    user = of_new_user(server, database)
+    user = new_owner(server, database)
     password = quote(PASSWORDS[server.kind], safe="")
     url = f"{server.driver}://{user}:{password}@{server.address}/{database}"
     env = {CONNECTION: url}
@@ -118,10 +123,10 @@ def test_any_password(
     for command in COMMANDS:
         done = run(newest, command, env=env, options=options)
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    serves(server, database, newest, start, env=env, options=options)
+    assert_serves(server, database, newest, start, env=env, options=options)
 
 
-def test_a_password_that_the_driver_cannot_send(newest: str, run: Run) -> None:
+def test_password_that_the_driver_cannot_send_is_refused(newest: str, run: Run) -> None:
     done = run(newest, "db-sync", env={CONNECTION: "mysql+pymysql://u:%C3%A9@db.invalid/placement"})
     assert done.returncode == 1
     assert done.stderr == (
@@ -130,17 +135,19 @@ def test_a_password_that_the_driver_cannot_send(newest: str, run: Run) -> None:
     )
 
 
-# An address of IPv6, and a Unix socket.
+# An IPv6 address, and a Unix socket.
 
 
-def test_an_ipv6_address(
+def test_server_at_an_ipv6_address(
     kind: str, network: Network, engine: str, dev_image: DevImage, newest: str, start: Start
 ) -> None:
     place = network.place(KINDS.index(kind) + 0x10)
     options = (*network.options, *place.options)
     with database_server(engine, dev_image(TARGETS[kind]), kind, options, SPEED[kind]) as server:
         url = f"{server.driver}://placement:{PASSWORD}@[{place.address}]/placement"
-        serves(server, "placement", newest, start, env={CONNECTION: url}, options=network.options)
+        assert_serves(
+            server, "placement", newest, start, env={CONNECTION: url}, options=network.options
+        )
 
 
 SOCKETS = {
@@ -149,16 +156,15 @@ SOCKETS = {
 }
 
 
-def test_a_unix_socket(
+def test_server_at_a_unix_socket(
     kind: str, volume: str, engine: str, dev_image: DevImage, newest: str, start: Start
 ) -> None:
     folder, query = SOCKETS[kind]
     shared = (f"--volume={volume}:{folder}",)
-    # Nobody else may come in by the socket without a password.
     with database_server(engine, dev_image(TARGETS[kind]), kind, shared, SPEED[kind]) as server:
         url = f"{server.driver}://placement:{PASSWORD}@/placement?{query}"
         options = (f"--volume={volume}:/database",)
-        serves(server, "placement", newest, start, env={CONNECTION: url}, options=options)
+        assert_serves(server, "placement", newest, start, env={CONNECTION: url}, options=options)
 
 
 # TLS.
@@ -166,19 +172,19 @@ def test_a_unix_socket(
 
 @dataclass(frozen=True)
 class Secured:
-    """A server that takes nobody without a certificate, and where the certificates are."""
+    """A server that requires a client certificate, and the options that mount the certificates."""
 
     server: DatabaseServer
     options: tuple[str, ...]
 
     def url(self, urls: dict[str, str], **other: str) -> str:
-        """Return one of these URLs."""
+        """Return the URL for this kind of server."""
         parts = {"password": PASSWORD, "host": HOST_NAME, "ca": "ca", "cert": "client", **other}
         return urls[self.server.kind].format(**parts)
 
 
 def certificates(folder: Path) -> None:
-    """Make two authorities, and what the first has signed: for the server and for a client."""
+    """Create two CAs, and certificates of the first one for the server and for a client."""
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     request = ("openssl", "req", "-x509", *key, "-days", "2")
     for name in ("ca", "other-ca"):
@@ -187,15 +193,15 @@ def certificates(folder: Path) -> None:
         succeed(*request, "-subj", f"/CN={name}", *usage, *files)
     signed = ("-CA", folder / "ca.crt", "-CAkey", folder / "ca.key")
     for name, subject in (("server", HOST_NAME), ("client", "placement")):
-        for_whom = ("-subj", f"/CN={subject}", "-addext", f"subjectAltName=DNS:{subject}")
-        no_authority = ("-addext", "basicConstraints=critical,CA:FALSE")
+        names = ("-subj", f"/CN={subject}", "-addext", f"subjectAltName=DNS:{subject}")
+        not_a_ca = ("-addext", "basicConstraints=critical,CA:FALSE")
         files = ("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt")
-        succeed(*request, *signed, *for_whom, *no_authority, *files)
+        succeed(*request, *signed, *names, *not_a_ca, *files)
     (folder / "pg_hba.conf").write_text(PG_HBA, encoding="utf-8")
 
 
 def fill(engine: str, image: str, folder: Path, volume: str) -> None:
-    """Copy the files into a volume, each key for the one who has to read it alone."""
+    """Copy the files into a volume, so that only its user can read each key."""
     script = """
         cp /from/* /tls
         chown "$(id -u postgres 2>/dev/null || id -u mysql)" /tls/server.key
@@ -210,7 +216,7 @@ def fill(engine: str, image: str, folder: Path, volume: str) -> None:
 
 
 def secure(server: DatabaseServer) -> None:
-    """Make the database that lets nobody in without a certificate."""
+    """Create the database that requires a client certificate."""
     if server.kind == "postgresql":
         server.administer(f"CREATE DATABASE {SECURED} OWNER placement")
     else:
@@ -229,7 +235,7 @@ def secured(
     dev_image: DevImage,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Secured]:
-    """Return a server of either kind that requires TLS and a client's certificate."""
+    """Start a server of each kind that requires TLS and a client certificate."""
     kind, volume = request.param, new_name()
     image = dev_image(TARGETS[kind])
     folder = tmp_path_factory.mktemp("tls")
@@ -246,48 +252,50 @@ def secured(
         succeed(engine, "volume", "rm", "--force", volume)
 
 
-def test_tls_with_both_certificates(secured: Secured, newest: str, start: Start) -> None:
+def test_tls_with_server_and_client_certificate(
+    secured: Secured, newest: str, start: Start
+) -> None:
     env = {CONNECTION: secured.url(TLS_URLS)}
-    serves(secured.server, SECURED, newest, start, env=env, options=secured.options)
+    assert_serves(secured.server, SECURED, newest, start, env=env, options=secured.options)
 
 
 Url = Callable[[Secured], str]
 REFUSED: dict[str, tuple[Url, dict[str, str]]] = {
-    "another authority": (
-        lambda it: it.url(TLS_URLS, ca="other-ca"),
+    "another CA": (
+        lambda secured: secured.url(TLS_URLS, ca="other-ca"),
         dict.fromkeys(KINDS, "certificate verify failed"),
     ),
     "another host name": (
-        lambda it: it.url(TLS_URLS, host=it.server.address),
+        lambda secured: secured.url(TLS_URLS, host=secured.server.address),
         {"postgresql": "does not match host name", "mysql": "IP address mismatch"},
     ),
     "no client certificate": (
-        lambda it: it.url(NO_CERTIFICATE_URLS),
+        lambda secured: secured.url(NO_CERTIFICATE_URLS),
         {"postgresql": "requires a valid client certificate", "mysql": "Access denied"},
     ),
     "no TLS": (
-        lambda it: it.url(PLAIN_URLS),
+        lambda secured: secured.url(PLAIN_URLS),
         {"postgresql": "no encryption", "mysql": "Access denied"},
     ),
-    "a file that is not there": (
-        lambda it: it.url(TLS_URLS, ca="missing"),
+    "missing CA file": (
+        lambda secured: secured.url(TLS_URLS, ca="missing"),
         {"postgresql": "missing.crt", "mysql": "ssl_ca=/tls/missing.crt cannot be read"},
     ),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_tls_refuses(case: str, secured: Secured, newest: str, run: Run) -> None:
-    url, words = REFUSED[case]
-    env = {CONNECTION: url(secured), **ONCE}
+def test_tls_connection_is_refused(case: str, secured: Secured, newest: str, run: Run) -> None:
+    url, messages = REFUSED[case]
+    env = {CONNECTION: url(secured), **TWO_ATTEMPTS}
     done = run(newest, "db-sync", env=env, options=secured.options)
-    assert words[secured.server.kind] in one_line(done)
+    assert messages[secured.server.kind] in error_line(done)
 
 
-def test_a_key_that_others_may_read(secured: Secured, newest: str, run: Run) -> None:
-    env = {CONNECTION: secured.url(TLS_URLS, cert="open"), **ONCE}
+def test_key_that_others_can_read(secured: Secured, newest: str, run: Run) -> None:
+    env = {CONNECTION: secured.url(TLS_URLS, cert="open"), **TWO_ATTEMPTS}
     done = run(newest, "db-sync", env=env, options=secured.options)
     if secured.server.kind == "postgresql":
-        assert "has group or world access" in one_line(done)
+        assert "has group or world access" in error_line(done)
     else:
         assert done.returncode == 0, done.stderr
