@@ -1,1 +1,1 @@
-"""From release to release, and from SQLite to a server, with data that stays the same."""
+"""Upgrades to another release, and from SQLite to a server, which keep the data."""

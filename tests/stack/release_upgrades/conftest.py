@@ -1,4 +1,4 @@
-"""A rendered repository as an operator has it, and what he does with it."""
+"""A rendered repository under git, and an operator's commands in it."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ Image = Callable[[str], str]
 class Repository(Stack):
     """A rendered repository under git."""
 
-    def make_built(self, target: str) -> str:
-        """Run one of its commands that would build first, with the image that is built already."""
+    def make_without_build(self, target: str) -> str:
+        """Run a target that would build first, with an image that is there."""
         return self.make("--old-file=build", target)
 
     def refuse(self, target: str) -> str:
-        """Run one of its commands so, which has to fail, and return what it says."""
+        """Run such a target, which has to fail, and return its output."""
         done = self.try_make("--old-file=build", target)
         assert done.returncode != 0, done.stdout[-4000:]
         return done.stdout + done.stderr
 
-    def answer(self, answer: str) -> None:
+    def change_answer(self, answer: str) -> None:
         """Change an answer, and commit."""
         change_answers(self.repository, answer)
 
     @property
     def serving_image(self) -> str:
-        """The image of the container that serves."""
+        """Return the image of the container that serves."""
         form = ["--format", "{{.Ports}} {{.Image}}"]
         running = subprocess.check_output([self.engine, "ps", *form], text=True).splitlines()
         [found] = [line for line in running if f":{self.port}->" in line]
@@ -54,7 +54,7 @@ def repository(
     install_tools: InstallTools,
     name_server: None,
 ) -> Iterator[Callable[[str, str], Repository]]:
-    """Render a repository; all that it starts is gone after the test."""
+    """Render a repository, and delete everything that it has started after the test."""
     with ExitStack() as made:
 
         def repository(release: str, database: str) -> Repository:

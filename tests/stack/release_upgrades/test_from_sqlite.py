@@ -1,4 +1,4 @@
-"""`make import-sqlite` after `copier update --data database=…`, as an operator does it."""
+"""`make import-sqlite` after `copier update --data database=…`."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ from tests.support.servers import TARGETS, address
 from tests.support.stack import TagImages
 
 DRIVERS = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
-# What is copied last.
+# The table that is copied last.
 LAST = "resource_provider_traits"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Take MariaDB, too, where `--all` is given: test_import_sqlite.py always has both."""
+    """Use PostgreSQL, and with --all MariaDB, too. test_import_sqlite.py always tests both."""
     if "database" in metafunc.fixturenames:
         both = metafunc.config.getoption("all")
         metafunc.parametrize("database", ["postgresql", "mysql"] if both else ["postgresql"])
 
 
-def test_all_is_there_after_an_interrupted_import_and_another(
+def test_import_after_an_interrupted_one_copies_everything(
     repository: Callable[[str, str], Repository], tag_images: TagImages, database: str
 ) -> None:
-    """Two thousand rows, into a server that Placement has begun to serve from."""
+    """Placement already serves from the server. The import has two thousand rows."""
     repo = repository(NEWEST, "sqlite")
     repo.make("up")
     with repo.client("admin") as client:
         fill(client, hosts=60)
         before = contents(client)
-        repo.answer(f"database={database}")
+        repo.change_answer(f"database={database}")
         tag_images({"database": database})
         repo.make("up")
         empty = contents(client)
         assert empty["providers"] == []
 
-        with held_up(repo, database), ThreadPoolExecutor() as pool:
+        with last_table_locked(repo, database), ThreadPoolExecutor() as pool:
             importing = pool.submit(repo.refuse, "import-sqlite")
             name = importing_container(repo)
-            wait_until_held_up(repo, name)
+            wait_for_last_table(repo, name)
             subprocess.run([repo.engine, "kill", name], check=True, capture_output=True)
             importing.result()
         assert contents(client) == empty
 
-        said = repo.make("import-sqlite")
-        assert "\nresource_providers: 180 rows\n" in said
+        output = repo.make("import-sqlite")
+        assert "\nresource_providers: 180 rows\n" in output
         assert contents(client) == before
 
         assert "holds data already" in repo.refuse("import-sqlite")
@@ -63,16 +63,16 @@ def test_all_is_there_after_an_interrupted_import_and_another(
 
 
 @pytest.mark.only_all
-def test_sqlite_serves_on_where_the_import_is_refused(
+def test_sqlite_keeps_serving_when_the_import_is_refused(
     repository: Callable[[str, str], Repository], tag_images: TagImages, database: str
 ) -> None:
-    """And the server need not have been used before."""
+    """The server may be new."""
     repo = repository("2026.1", "sqlite")
     repo.make("up")
     with repo.client("admin") as client:
         fill(client)
         before = contents(client)
-        repo.answer(f"database={database}")
+        repo.change_answer(f"database={database}")
         newer = replace(repo, image=tag_images({"database": database}))
         assert "is not of release 2026.2" in newer.refuse("import-sqlite")
         assert contents(client) == before
@@ -83,8 +83,8 @@ def test_sqlite_serves_on_where_the_import_is_refused(
 
 
 @contextmanager
-def held_up(repo: Repository, database: str) -> Iterator[None]:
-    """Let nobody write into the table that is copied last."""
+def last_table_locked(repo: Repository, database: str) -> Iterator[None]:
+    """Lock the table that is copied last against writes."""
     server = TARGETS[database]
     form = ["--format", "{{.Names}}", "--filter", f"name={repo.project}.{server}"]
     name = subprocess.check_output([repo.engine, "ps", *form], text=True).strip()
@@ -110,7 +110,7 @@ until_seen = retry(
 
 @until_seen
 def importing_container(repo: Repository) -> str:
-    """Return the container that imports."""
+    """Return the name of the container that imports."""
     form = ["--no-trunc", "--format", "{{.Names}} {{.Command}}"]
     running = subprocess.check_output([repo.engine, "ps", *form], text=True).splitlines()
     found = [line for line in running if line.startswith(repo.project) and "import-sqlite" in line]
@@ -119,6 +119,6 @@ def importing_container(repo: Repository) -> str:
 
 
 @until_seen
-def wait_until_held_up(repo: Repository, name: str) -> None:
-    """Wait until all tables but the last are written."""
+def wait_for_last_table(repo: Repository, name: str) -> None:
+    """Wait until every table except the last is written."""
     assert "\nconsumers: " in logs(repo.engine, name)

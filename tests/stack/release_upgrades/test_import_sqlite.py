@@ -1,4 +1,4 @@
-"""The command import-sqlite: all rows or none, on both kinds of server."""
+"""The command import-sqlite copies all rows or none, to both kinds of server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SQLITE = "/var/lib/placement/cats.db"
 NOWHERE = {CONNECTION: "postgresql+psycopg2://placement:secret@nowhere.invalid/placement"}
 TABLES = models.BASE.metadata.sorted_tables
 REVISIONS = ScriptDirectory.from_config(migration._alembic_config())
-# More than go into one statement.
+# More rows than one INSERT statement of import-sqlite has.
 PROVIDERS = 1100
 THEN = datetime(2026, 11, 21, 23, 59, 59, 900000)
 
@@ -41,7 +41,7 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Write a SQLite file with what is hard to copy; only this test may write to it."""
+    """Write an SQLite file with data that is hard to copy, in a folder for one test."""
     path = tmp_path / "data" / "cats.db"
     path.parent.mkdir()
     with sa.create_engine(f"sqlite:///{path}").begin() as connection:
@@ -54,7 +54,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def hard_rows() -> dict[str, list[dict[str, Any]]]:
-    """Return rows of all tables: NULLs, gaps, a zero, parents after children, long fractions."""
+    """Return rows for all tables: NULLs, gaps, an id of zero, parents after children, fractions."""
     times = {"created_at": THEN, "updated_at": None}
     providers = [
         {
@@ -62,7 +62,7 @@ def hard_rows() -> dict[str, list[dict[str, Any]]]:
             "uuid": str(UUID(int=number)),
             "name": f"Zürich-東京-{number}" if number % 10 else None,
             "generation": number % 3 or None,
-            # The tree's root is its last row.
+            # The root of the tree is the last row.
             "root_provider_id": PROVIDERS if number > 1 else None,
             "parent_provider_id": number + 1 if 1 < number < PROVIDERS else None,
             **times,
@@ -125,22 +125,22 @@ def rows(url: str) -> Rows:
         }
 
 
-def on_mysql(value: Any) -> Any:
-    """Return what MySQL and MariaDB keep of a value, seen from a client."""
+def as_mysql_stores(value: Any) -> Any:
+    """Return a value with the precision that MySQL and MariaDB keep."""
     if isinstance(value, float):
         return pytest.approx(value, rel=5e-6)
     return value.replace(microsecond=0) if isinstance(value, datetime) else value
 
 
 def mounted(source: Path) -> tuple[str, ...]:
-    """Return the option that lets a container read the file, and not write it."""
+    """Return the option that mounts the file read-only."""
     return (f"--volume={source.parent}:/var/lib/placement:ro",)
 
 
-def test_every_row_arrives_and_counting_goes_on_behind_them(
+def test_every_row_is_copied_and_new_rows_get_higher_ids(
     server: DatabaseServer, source: Path, newest: str, engine: str, run: Run
 ) -> None:
-    """On a database that Placement has served from already, so that standard rows are in it."""
+    """Placement has served from the database before, so it has the standard rows."""
     env = {CONNECTION: server.new_database()}
     before = source.read_bytes()
     with serving(engine, newest, env):
@@ -151,7 +151,8 @@ def test_every_row_arrives_and_counting_goes_on_behind_them(
     wanted, found = rows(f"sqlite:///{source}"), rows(env[CONNECTION])
     if server.kind == "mysql":
         wanted = {
-            name: [tuple(map(on_mysql, row)) for row in table] for name, table in wanted.items()
+            name: [tuple(map(as_mysql_stores, row)) for row in table]
+            for name, table in wanted.items()
         }
         assert "MySQL keeps whole seconds" in done.stdout
     assert found == wanted
@@ -204,20 +205,20 @@ def highest(url: str) -> dict[str, int]:
         ("PRAGMA user_version = 17", "cats.db is not of release 2026.2, as this placement is"),
     ],
 )
-def test_a_source_that_does_not_fit_is_refused(
+def test_unsuitable_source_is_refused(
     source: Path, newest: str, run: Run, edit: str | None, message: str
 ) -> None:
-    """Before the server is asked: here there is none."""
+    """The server is not needed for this, and does not exist here."""
     if edit is None:
         source.unlink()
     else:
         with sa.create_engine(f"sqlite:///{source}").begin() as connection:
             connection.execute(sa.text(edit))
-    refuse(run, newest, NOWHERE, source, message)
+    assert_refused(run, newest, NOWHERE, source, message)
 
 
-def refuse(run: Run, image: str, env: dict[str, str], source: Path, message: str) -> None:
-    """Import, and be refused in one line; the file stays as it is."""
+def assert_refused(run: Run, image: str, env: dict[str, str], source: Path, message: str) -> None:
+    """Check that an import fails with one line, and does not change the file."""
     before = {path: path.read_bytes() for path in source.parent.iterdir()}
     done = run(image, "import-sqlite", env=env, options=mounted(source))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stdout + done.stderr
@@ -225,23 +226,25 @@ def refuse(run: Run, image: str, env: dict[str, str], source: Path, message: str
     assert {path: path.read_bytes() for path in source.parent.iterdir()} == before
 
 
-def test_what_is_no_database_is_refused(source: Path, newest: str, run: Run) -> None:
-    source.write_text("Once there was a database here.\n" * 100)
-    refuse(run, newest, NOWHERE, source, "cats.db cannot be read: file is not a database")
+def test_file_that_is_no_database_is_refused(source: Path, newest: str, run: Run) -> None:
+    source.write_text("This file is no database.\n" * 100)
+    assert_refused(run, newest, NOWHERE, source, "cats.db cannot be read: file is not a database")
 
 
-def test_sqlite_is_no_target(source: Path, newest: str, run: Run) -> None:
-    refuse(run, newest, {CONNECTION: "sqlite:////tmp/x.db"}, source, "names SQLite itself: set it")
+def test_import_into_sqlite_is_refused(source: Path, newest: str, run: Run) -> None:
+    assert_refused(
+        run, newest, {CONNECTION: "sqlite:////tmp/x.db"}, source, "names SQLite itself: set it"
+    )
 
 
-def test_one_path_may_be_given(source: Path, newest: str, run: Run) -> None:
+def test_import_takes_at_most_one_path(source: Path, newest: str, run: Run) -> None:
     done = run(newest, "import-sqlite", "/other.db", env=NOWHERE, options=mounted(source))
     assert "/other.db is not there" in done.stderr
     done = run(newest, "import-sqlite", "/a.db", "/b.db", env=NOWHERE)
     assert "takes one argument at most" in done.stderr
 
 
-# Ends in the middle of a transaction that has begun to write the file.
+# Ends in the middle of a transaction that has started to write to the file.
 HALF_WRITTEN = """
 import os, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1])
@@ -251,15 +254,17 @@ os._exit(1)
 """
 
 
-def test_a_file_left_half_written_is_not_read(
+def test_half_written_file_is_not_read(
     postgresql: DatabaseServer, source: Path, newest: str, run: Run
 ) -> None:
-    """What the message says to run mends it."""
+    """db-sync, which the message suggests, repairs the file."""
     subprocess.run([sys.executable, "-c", HALF_WRITTEN, source], check=False)
     assert Path(f"{source}-journal").stat().st_size
     readable(source.parent)
     env = {CONNECTION: postgresql.new_database()}
-    refuse(run, newest, env, source, "cats.db cannot be read: attempt to write a readonly database")
+    assert_refused(
+        run, newest, env, source, "cats.db cannot be read: attempt to write a readonly database"
+    )
     for path in (source.parent, *source.parent.iterdir()):
         path.chmod(0o777)
     volume = (f"--volume={source.parent}:/var/lib/placement",)
@@ -274,13 +279,15 @@ def test_a_file_left_half_written_is_not_read(
         assert database.execute(generations).scalar() == 2
 
 
-def test_a_name_that_the_server_does_not_take_stops_it_all(
+def test_name_that_the_server_refuses_stops_the_import(
     mariadb: DatabaseServer, source: Path, newest: str, run: Run
 ) -> None:
-    """utf8mb3, the character set that Placement asks for, ends before these."""
+    """utf8mb3, the character set that Placement uses, lacks these characters."""
     rename(source, "cat-🐱")
     env = {CONNECTION: mariadb.new_database()}
-    refuse(run, newest, env, source, "resource_providers of /var/lib/placement/cats.db cannot be")
+    assert_refused(
+        run, newest, env, source, "resource_providers of /var/lib/placement/cats.db cannot be"
+    )
     assert not any(rows(env[CONNECTION]).values())
     rename(source, "cat")
     done = run(newest, "import-sqlite", env=env, options=mounted(source))
@@ -295,39 +302,43 @@ def rename(source: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "deed",
+    "action",
     ["NEW.used := 7; RETURN NEW", "RETURN NULL"],
 )
-def test_what_is_not_the_same_there_is_not_kept(
-    postgresql: DatabaseServer, source: Path, newest: str, run: Run, deed: str
+def test_import_that_the_server_alters_is_rolled_back(
+    postgresql: DatabaseServer, source: Path, newest: str, run: Run, action: str
 ) -> None:
-    """A server that changes a row by itself, and one that drops one."""
+    """One trigger changes a row, the other one drops it."""
     env = {CONNECTION: postgresql.new_database()}
     assert run(newest, "db-sync", env=env).returncode == 0
     with postgresql.connect(env[CONNECTION]).begin() as database:
         for statement in (
-            f"CREATE FUNCTION deed() RETURNS trigger AS $$ BEGIN {deed}; END $$ LANGUAGE plpgsql",
-            "CREATE TRIGGER deed BEFORE INSERT ON allocations FOR EACH ROW EXECUTE FUNCTION deed()",
+            "CREATE FUNCTION change_row() RETURNS trigger"
+            f" AS $$ BEGIN {action}; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER change_row BEFORE INSERT ON allocations"
+            " FOR EACH ROW EXECUTE FUNCTION change_row()",
         ):
             database.execute(sa.text(statement))
-    refuse(run, newest, env, source, "is not the same in the database, so nothing has been copied")
+    assert_refused(
+        run, newest, env, source, "is not the same in the database, so nothing has been copied"
+    )
     assert not any(rows(env[CONNECTION]).values())
 
 
 @pytest.mark.parametrize("signal", ["TERM", "KILL"])
-def test_an_end_in_the_middle_leaves_both_as_they_were(
+def test_interrupted_import_changes_neither_database(
     server: DatabaseServer, source: Path, newest: str, engine: str, run: Run, signal: str
 ) -> None:
-    """It is held up where the last table would be written, and ended there."""
+    """The import waits for a lock on the last table, and gets a signal there."""
     env, name = {CONNECTION: server.new_database()}, new_name()
     assert run(newest, "db-sync", env=env).returncode == 0
     before = source.read_bytes()
-    with server.connect(env[CONNECTION]).connect() as holding:
-        hold(holding)
+    with server.connect(env[CONNECTION]).connect() as locking:
+        lock_last_table(locking)
         command = [engine, "run", "--detach", "--name", name, *flags(env), *mounted(source)]
         try:
             subprocess.run([*command, newest, "import-sqlite"], capture_output=True, check=True)
-            wait_until_held_up(engine, name)
+            wait_for_last_table(engine, name)
             subprocess.run([engine, "kill", "--signal", signal, name], check=True)
             code = subprocess.check_output([engine, "wait", name], text=True)
             assert int(code) == {"TERM": 143, "KILL": 137}[signal]
@@ -339,8 +350,8 @@ def test_an_end_in_the_middle_leaves_both_as_they_were(
     assert done.returncode == 0, done.stderr
 
 
-def hold(connection: sa.Connection) -> None:
-    """Let nobody else write into the table that is copied last."""
+def lock_last_table(connection: sa.Connection) -> None:
+    """Lock the table that is copied last against writes."""
     lock = {"postgresql": f"LOCK TABLE {TABLES[-1].name} IN SHARE MODE"}
     connection.execute(
         sa.text(lock.get(connection.dialect.name, f"LOCK TABLES {TABLES[-1].name} READ"))
@@ -353,6 +364,6 @@ def hold(connection: sa.Connection) -> None:
     retry=retry_if_exception_type(AssertionError),
     reraise=True,
 )
-def wait_until_held_up(engine: str, name: str) -> None:
-    """Wait until all tables but the last are written."""
+def wait_for_last_table(engine: str, name: str) -> None:
+    """Wait until every table except the last is written."""
     assert f"{TABLES[-2].name}: " in logs(engine, name)

@@ -1,4 +1,4 @@
-"""The image itself refuses a step that OpenStack does not support, by a record in the database."""
+"""The image refuses a step that OpenStack does not support, by a record in the database."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ print(json.dumps([
 """
 
 
-def test_the_image_and_the_questionnaire_know_the_same_steps(engine: str, newest: str) -> None:
-    """And what the image says to go to first, it does go to."""
+def test_image_and_questions_allow_the_same_steps(engine: str, newest: str) -> None:
+    """The release that the image names as the next step is a supported step."""
     command = [engine, "run", "--rm", PYTHON, newest, "-I", "-c", ALL_STEPS]
     steps = json.loads(subprocess.check_output(command, text=True))
     assert {(old, new) for old, new, _ in steps} >= set(itertools.product(RELEASES, repeat=2))
@@ -37,10 +37,10 @@ def test_the_image_and_the_questionnaire_know_the_same_steps(engine: str, newest
             assert release_step(old, between) == ""
 
 
-def test_no_database_goes_back(
+def test_database_cannot_be_downgraded(
     server: DatabaseServer, image: Callable[[str], str], engine: str, run: Run
 ) -> None:
-    """But an old container may serve while the new release rolls out."""
+    """An old container keeps serving while the new release rolls out."""
     env = {CONNECTION: server.new_database()}
     assert run(image("2026.1"), "db-sync", env=env).returncode == 0
     assert run(image("2026.2"), "db-sync", env=env).returncode == 0
@@ -59,13 +59,13 @@ def test_no_database_goes_back(
 
 
 def comment(server: DatabaseServer, env: Environment) -> str | None:
-    """Return what the table of the schema's revision has as its comment."""
+    """Return the comment of the table with the schema's revision."""
     inspector = sa.inspect(server.connect(env[CONNECTION]))
     return inspector.get_table_comment("alembic_version")["text"]
 
 
-def test_no_database_jumps(image: Callable[[str], str], run: Run, volume: str) -> None:
-    """Whatever is asked of the new image; a release between them leads on."""
+def test_database_cannot_skip_a_step(image: Callable[[str], str], run: Run, volume: str) -> None:
+    """Every command of the new image refuses it. The release in between leads to the new one."""
     options = (f"--volume={volume}:/var/lib/placement",)
     assert run(image("2025.1"), "db-sync", options=options).returncode == 0
     jump = "is of release 2025.1, and OpenStack supports no single step from there to 2026.2"
@@ -94,10 +94,10 @@ migration.upgrade("b5c396305c25")
 """
 
 
-def test_a_database_without_a_record_is_accepted_and_gets_one(
+def test_database_without_a_record_gets_one(
     postgresql: DatabaseServer, newest: str, run: Run
 ) -> None:
-    """As one that another deployment has made; here of an old schema, too."""
+    """Other deployments leave no record. The schema of this one is old, too."""
     env = {CONNECTION: postgresql.new_database()}
     made = run(newest, "-I", "-c", AT_AN_OLD_REVISION, env=env, options=(PYTHON,))
     assert made.returncode == 0, made.stderr
@@ -111,10 +111,10 @@ def test_a_database_without_a_record_is_accepted_and_gets_one(
 
 
 @pytest.mark.parametrize("option", ["DB_SYNC", "OS_PLACEMENT_DATABASE__SYNC_ON_STARTUP"])
-def test_a_schema_of_a_release_to_come_is_served_from_and_left_alone(
+def test_schema_of_a_later_release_is_used_and_not_changed(
     postgresql: DatabaseServer, newest: str, engine: str, run: Run, option: str
 ) -> None:
-    """Its revision is one that this image does not know."""
+    """The image does not know the revision."""
     env = {CONNECTION: postgresql.new_database()}
     assert run(newest, "db-sync", env=env).returncode == 0
     with postgresql.connect(env[CONNECTION]).begin() as database:

@@ -1,4 +1,4 @@
-"""`make upgrade` after `copier update`: each step and the SLURP jumps, with data in it."""
+"""`make upgrade` after `copier update`: single steps and SLURP steps, with data."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ from tests.support.stack import TagImages
 EACH = ("2025.1", "2025.2", "2026.1", "2026.2")
 SLURP = ("2025.1", "2026.1")
 LAST = ("2026.1", "2026.2")
-# Each step once, and both servers.
-SHORT = [("postgresql", EACH), ("mysql", SLURP)]
-ALL = [(database, way) for database in ("postgresql", "mysql") for way in (EACH, SLURP)]
+# Each step once, on both servers.
+ALWAYS = [("postgresql", EACH), ("mysql", SLURP)]
+ALL = [(database, path) for database in ("postgresql", "mysql") for path in (EACH, SLURP)]
 ALL += [("sqlite", LAST)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Take all ways on all databases where `--all` is given."""
-    if "way" in metafunc.fixturenames:
-        ways = ALL if metafunc.config.getoption("all") else SHORT
-        ids = [f"{database}-{'-'.join(way)}" for database, way in ways]
-        metafunc.parametrize(("database", "way"), ways, ids=ids)
+    """Upgrade along these paths, with --all along every path on every database."""
+    if "path" in metafunc.fixturenames:
+        paths = ALL if metafunc.config.getoption("all") else ALWAYS
+        ids = [f"{database}-{'-'.join(path)}" for database, path in paths]
+        metafunc.parametrize(("database", "path"), paths, ids=ids)
 
 
-def test_the_data_is_the_same_after_each_step(
+def test_data_is_the_same_after_each_step(
     repository: Callable[[str, str], Repository],
     tag_images: TagImages,
     database: str,
-    way: tuple[str, ...],
+    path: tuple[str, ...],
 ) -> None:
-    repo = repository(way[0], database)
+    repo = repository(path[0], database)
     repo.make("up")
     with repo.client("admin") as client:
         fill(client)
         before = contents(client)
         secrets = (repo.repository / ".env").read_bytes() if database != "sqlite" else b""
-        for release in way[1:]:
-            repo.answer(f"release={release}")
+        for release in path[1:]:
+            repo.change_answer(f"release={release}")
             repo = replace(repo, image=tag_images({"release": release, "database": database}))
-            said = repo.make_built("upgrade")
+            output = repo.make_without_build("upgrade")
             assert contents(client) == before
-            assert f"The database and Placement are at release {release}" in said
+            assert f"The database and Placement are at release {release}" in output
             steps = ["upgrade-check", "db-sync", "up --detach\n", "online-data-migrations"]
-            places = [said.rindex(step) for step in steps]
+            places = [output.rindex(step) for step in steps]
             assert places == sorted(places)
             assert repo.serving_image == repo.image
         if database != "sqlite":
             assert (repo.repository / ".env").read_bytes() == secrets
 
 
-def test_what_is_no_step_is_refused_and_the_old_release_serves_on(
+def test_unsupported_step_is_refused_and_the_old_release_keeps_serving(
     repository: Callable[[str, str], Repository], image: Image
 ) -> None:
-    """The database knows its release, whatever image is run on it."""
+    """The database has a record of its release."""
     repo = repository("2025.2", "postgresql")
     repo.make("up")
     with repo.client("admin") as client:
@@ -68,20 +68,20 @@ def test_what_is_no_step_is_refused_and_the_old_release_serves_on(
             "2026.2": "no single step from there to 2026.2: upgrade to 2026.1 first",
             "2025.1": "none goes back to 2025.1: use the image of 2025.2",
         }.items():
-            said = replace(repo, image=image(release)).refuse("upgrade")
-            assert said.count(message) == 1, said
-            assert "db-sync" not in said
+            output = replace(repo, image=image(release)).refuse("upgrade")
+            assert output.count(message) == 1, output
+            assert "db-sync" not in output
             assert contents(client) == before
             assert repo.serving_image == repo.image
 
 
 @pytest.mark.only_all
-def test_it_builds_and_starts_what_is_not_there(
+def test_upgrade_builds_and_starts_a_new_repository(
     repository: Callable[[str, str], Repository],
 ) -> None:
-    """All of it by the one command, which may be repeated."""
+    """The command can be repeated."""
     repo = repository(NEWEST, "sqlite")
-    for said in (repo.make("upgrade"), repo.make_built("upgrade")):
-        assert f"The database and Placement are at release {NEWEST}" in said
+    for output in (repo.make("upgrade"), repo.make_without_build("upgrade")):
+        assert f"The database and Placement are at release {NEWEST}" in output
     with repo.client("admin") as client:
         assert client.get("/resource_providers").status_code == 200
