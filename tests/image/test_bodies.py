@@ -30,7 +30,7 @@ def send(server: Server, request: str, *headers: str, size: int) -> str:
 
     Raises ConnectionResetError where the server has not read all of the body.
     """
-    with server.begun(request, *headers, size=size) as connection:
+    with server.open_request(request, *headers, size=size) as connection:
         connection.sendall(b"x" * size)
         return connection.makefile("rb").read().decode()
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
-from tests.support.containers import NEWEST, PORT, Run, Server, answers, logs, readable
+from tests.support.containers import NEWEST, PORT, Run, Server, logs, readable, wait_until_ready
 from tests.support.template import Render
 
 Start = Callable[..., Server]
@@ -61,7 +61,7 @@ def run_placedock(engine: str, name: str) -> None:
     command += ["-e", "OS_API__AUTH_STRATEGY=noauth2", "placedock"]
     subprocess.run(command, check=True)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        answers(engine, name, client)
+        wait_until_ready(engine, name, client)
         assert client.get("/").json()["versions"][0]["status"] == "CURRENT"
         assert client.get("/resource_providers").status_code == 401
         found = client.get("/resource_providers", headers={"x-auth-token": "admin"})
@@ -246,7 +246,7 @@ def test_a_stop_ends_no_request_under_way(newest: str, start: Start, engine: str
     server = start(newest)
     body = b'{"name": "under-way"}'
     headers = ("x-auth-token: admin", "content-type: application/json")
-    with server.begun("POST /resource_providers", *headers, size=len(body)) as connection:
+    with server.open_request("POST /resource_providers", *headers, size=len(body)) as connection:
         connection.sendall(body[:5])
         time.sleep(0.5)  # until the request is being read
         command = [engine, "stop", "--time", "20", server.name]

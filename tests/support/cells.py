@@ -9,7 +9,7 @@ from typing import Any
 from tests.support.containers import RELEASES
 
 DATABASES = ("sqlite", "postgresql", "mysql")
-# With a password over plain HTTP; with an application credential over TLS, by another interface.
+# One with a password over HTTP; one with an application credential over TLS and another interface.
 AUTH: dict[str, dict[str, Any]] = {
     "noauth2": {},
     "password": {

@@ -1,4 +1,4 @@
-"""The image of each release, built once by the rendered repository's own `make build`, and run."""
+"""Containers, and the image of each release, built once by the repository's own `make build`."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ Run = Callable[..., Output]
 
 @dataclass(frozen=True)
 class Server:
-    """A container that serves."""
+    """A container that serves Placement, and a client of it."""
 
     name: str
     client: httpx.Client
 
     @contextmanager
-    def begun(self, request: str, *headers: str, size: int) -> Iterator[socket.socket]:
-        """Send the head of a request, and leave its body of so many bytes to the block."""
+    def open_request(self, request: str, *headers: str, size: int) -> Iterator[socket.socket]:
+        """Send the head of a request; the block sends the body of this size."""
         url = self.client.base_url
         lines = [f"{request} HTTP/1.1", f"host: {url.host}", f"content-length: {size}", *headers]
         with socket.create_connection((url.host, url.port or 80), timeout=20) as connection:
@@ -51,7 +51,7 @@ Start = Callable[..., Server]
 
 @pytest.fixture(scope="session")
 def engine() -> str:
-    """Return the container engine to test with: ENGINE, or what a rendered repository takes."""
+    """Return the container engine: ENGINE, or the one that a rendered repository uses."""
     named = os.environ.get("ENGINE")
     return named or subprocess.check_output([ROOT / "template/dev/stack/engine"], text=True).strip()
 
@@ -62,7 +62,7 @@ def image(engine: str, render: Render, once: Once) -> Callable[[str], str]:
 
     def build(release: str) -> str:
         if release != NEWEST:
-            build(NEWEST)  # which makes the base image and the first layers of all
+            build(NEWEST)  # creates the base image and the layers that all releases share
         name = f"localhost/placement-test:{release}"
         repository = render({"release": release})
         make = ("make", "-C", repository, "build", f"ENGINE={engine}", f"IMAGE={name}")
@@ -126,7 +126,7 @@ def start(engine: str) -> Iterator[Start]:
 
 @pytest.fixture
 def volume(engine: str) -> Iterator[str]:
-    """Return the name of a volume, which is gone after the test."""
+    """Create a volume, and remove it after the test."""
     name = new_name()
     subprocess.run([engine, "volume", "create", name], capture_output=True, check=True)
     yield name
@@ -134,7 +134,7 @@ def volume(engine: str) -> Iterator[str]:
 
 
 def new_name() -> str:
-    """Return a name that no container and no volume has."""
+    """Return a new name for a container, a volume or a network."""
     return f"placement-test-{uuid.uuid4().hex[:12]}"
 
 
@@ -146,7 +146,7 @@ def serving(
     options: tuple[str, ...] = (),
     port: int = PORT,
 ) -> Iterator[Server]:
-    """Start a container, wait until it answers, and remove it in the end."""
+    """Start a container, wait until it answers, and remove it after the block."""
     name = new_name()
     settings = {"OS_API__AUTH_STRATEGY": "noauth2", "DB_SYNC": "True", "PORT": str(port)}
     command = [engine, "run", "--detach", "--name", name, f"--publish=127.0.0.1::{port}"]
@@ -156,16 +156,16 @@ def serving(
         address = subprocess.check_output([engine, "port", name, str(port)], text=True).strip()
         headers = {"x-auth-token": "admin"}
         with httpx.Client(base_url=f"http://{address}", headers=headers) as client:
-            answers(engine, name, client)
+            wait_until_ready(engine, name, client)
             yield Server(name, client)
     finally:
         remove(engine, name)
 
 
 def remove(engine: str, name: str) -> None:
-    """Remove a container and its own volumes, in whatever state it is.
+    """Remove a container and its anonymous volumes, in any state.
 
-    Podman's `rm --force` gives the container time to stop by itself; a killed one needs none.
+    `podman rm --force` waits for a running container to stop, so it is killed first.
     """
     for command in (["kill", name], ["rm", "--force", "--volumes", name]):
         subprocess.run([engine, *command], capture_output=True, check=False)
@@ -176,7 +176,7 @@ def flags(env: Environment | None) -> list[str]:
     return [f"--env={name}={value}" for name, value in (env or {}).items()]
 
 
-def answers(engine: str, name: str, client: httpx.Client) -> None:
+def wait_until_ready(engine: str, name: str, client: httpx.Client) -> None:
     """Wait until the container answers, or fail with its log."""
     waiting = Retrying(
         stop=stop_after_delay(30),
@@ -191,20 +191,20 @@ def answers(engine: str, name: str, client: httpx.Client) -> None:
 
 
 def logs(engine: str, name: str) -> str:
-    """Return what the container has said."""
+    """Return the log of a container."""
     done = subprocess.run([engine, "logs", name], text=True, capture_output=True, check=True)
     return done.stdout + done.stderr
 
 
 def succeed(*command: object) -> None:
-    """Run a command, and fail with its last words if it does."""
-    words = [str(word) for word in command]
-    done = subprocess.run(words, text=True, capture_output=True, check=False)
+    """Run a command, and fail with the end of its output if the command fails."""
+    arguments = [str(argument) for argument in command]
+    done = subprocess.run(arguments, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def readable(folder: Path) -> Path:
-    """Let the container's user read what is in a folder of the test."""
+    """Let the container's user read a folder and everything in it."""
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder

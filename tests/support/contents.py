@@ -1,4 +1,4 @@
-"""What a Placement holds: written through its API, and read through it again."""
+"""The contents of a Placement, written and read through its API."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from uuid import UUID
 import httpx
 
 NEW = {"openstack-api-version": "placement 1.39"}
-# The last version without types of consumers.
+# The last version without consumer types.
 UNTYPED = {"openstack-api-version": "placement 1.37"}
-# The last one that asks for no generation to change aggregates.
+# The last version that changes aggregates without a generation.
 UNGUARDED = {"openstack-api-version": "placement 1.18"}
-# /reshaper is for services alone.
+# Only services can use /reshaper.
 SERVICE = {**NEW, "x-roles": "admin,service"}
 PROJECT = "8f5e8f6c-project"
 CLASSES = ("VCPU", "MEMORY_MB", "DISK_GB", "PCPU", "VGPU", "CUSTOM_GPU")
 
 
 def uuid(kind: int, number: int) -> str:
-    """Return the same uuid for the same thing."""
+    """Return the same UUID for the same kind and number."""
     return str(UUID(int=(kind << 64) + number + 1))
 
 
 def put(client: httpx.Client, path: str, body: Any = None, headers: dict[str, str] = NEW) -> None:
-    """Write, or fail with the reason."""
+    """Send a request that writes, or fail with the error."""
     done = client.put(path, json=body, headers=headers)
     assert done.is_success, f"{path}: {done.text}"
 
 
 def post(client: httpx.Client, path: str, body: Any, headers: dict[str, str] = NEW) -> None:
-    """Write, or fail with the reason."""
+    """Send a request that writes, or fail with the error."""
     done = client.post(path, json=body, headers=headers)
     assert done.is_success, f"{path}: {done.text}"
 
 
 def fill(client: httpx.Client, hosts: int = 3) -> None:
-    """Write some of everything: trees of three providers each, and what can be had of them."""
+    """Create trees of three providers, with inventories, traits, aggregates and allocations."""
     put(client, "/resource_classes/CUSTOM_GPU")
     put(client, "/traits/CUSTOM_FAST")
     names = {}
@@ -63,7 +63,7 @@ def fill(client: httpx.Client, hosts: int = 3) -> None:
 
 
 def stock(client: httpx.Client, hosts: int) -> None:
-    """Give each provider all classes, and let an instance on each host use some, in one request."""
+    """Give each provider all inventories, and each host an allocation, in one request."""
     inventory = {"total": 4096, "allocation_ratio": 1.5, "reserved": 1, "max_unit": 64}
     inventories = {
         uuid(level, host): {
@@ -82,7 +82,7 @@ def stock(client: httpx.Client, hosts: int) -> None:
 
 
 def claim(provider: str, resources: dict[str, int], kind: str | None = None) -> dict[str, Any]:
-    """Return the body that allocates these to a new consumer."""
+    """Return the body of a request that allocates resources to a new consumer."""
     body = {
         "allocations": {provider: {"resources": resources}},
         "project_id": PROJECT,
@@ -93,7 +93,7 @@ def claim(provider: str, resources: dict[str, int], kind: str | None = None) -> 
 
 
 def contents(client: httpx.Client) -> dict[str, Any]:
-    """Read all of it again, with the generations, and with the times of each change."""
+    """Read everything, with generations and the times of changes."""
 
     def get(path: str) -> Any:
         return sort(client.get(path, headers=NEW).raise_for_status().json())
@@ -110,14 +110,14 @@ def contents(client: httpx.Client) -> dict[str, Any]:
     for consumer in consumers:
         found[consumer] = get(f"/allocations/{consumer}")
     for page in ("traits", "resource_classes"):
-        found[page] = [str(it) for it in get(f"/{page}")[page] if "CUSTOM_" in str(it)]
+        found[page] = [str(entry) for entry in get(f"/{page}")[page] if "CUSTOM_" in str(entry)]
     found["usages"] = get(f"/usages?project_id={PROJECT}")
     found["summaries"] = get("/allocation_candidates?resources=VCPU:1")["provider_summaries"]
     return found
 
 
 def sort(value: Any) -> Any:
-    """Put lists whose order means nothing into one."""
+    """Sort all lists, whose order has no meaning."""
     if isinstance(value, dict):
-        return {key: sort(it) for key, it in value.items()}
+        return {key: sort(item) for key, item in value.items()}
     return sorted(value, key=str) if isinstance(value, list) else value

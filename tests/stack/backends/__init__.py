@@ -1,1 +1,1 @@
-"""Every database, auth strategy and release, run by the rendered repository itself."""
+"""Databases, auth strategies and releases, run by the rendered repository's own commands."""

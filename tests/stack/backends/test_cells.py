@@ -40,7 +40,7 @@ def test_cell(
         up, shown = timed(stack, "up")
         curl_command = re.search(r"^  (curl .*)$", shown, re.MULTILINE)
         assert curl_command
-        before = in_repository(stack, f"{curl_command[1]} --silent --fail")
+        before = run_shell(stack, f"{curl_command[1]} --silent --fail")
         assert before == '{"resource_providers": []}'
         gabbits, _ = timed(stack, "test")
         record_property("figures", f"make up {up:.1f} s, make test {gabbits:.1f} s")
@@ -53,14 +53,14 @@ def test_cell(
 
 
 def timed(stack: Stack, target: str) -> tuple[float, str]:
-    """Return how long make took, in seconds, and what it printed."""
+    """Run make; return the seconds that it took, and its output."""
     begin = time.monotonic()
     shown = stack.make(target)
     return time.monotonic() - begin, shown
 
 
-def in_repository(stack: Stack, command: str) -> str:
-    """Paste a command into a shell there."""
+def run_shell(stack: Stack, command: str) -> str:
+    """Run a shell command in the repository."""
     done = subprocess.run(
         ["sh", "-c", command],
         cwd=stack.repository,
@@ -78,29 +78,29 @@ def assert_openstack_client_works(stack: Stack) -> None:
     command = re.search(r"^dev/stack/keystone/openstack .*$", page, re.MULTILINE)
     assert command
     create = command[0].replace("provider list", f"provider create --uuid {UUID} from-osc")
-    # Another cloud that the shell is set up for does not matter.
-    in_repository(stack, f"OS_AUTH_URL=http://127.0.0.1:1 OS_USERNAME=other {create}")
-    assert UUID in in_repository(stack, f"{command[0]} --format value")
-    in_repository(stack, command[0].replace("provider list", f"provider delete {UUID}"))
+    # Variables of another cloud have no effect.
+    run_shell(stack, f"OS_AUTH_URL=http://127.0.0.1:1 OS_USERNAME=other {create}")
+    assert UUID in run_shell(stack, f"{command[0]} --format value")
+    run_shell(stack, command[0].replace("provider list", f"provider delete {UUID}"))
 
 
 def assert_data_is_kept(stack: Stack) -> None:
-    """Down and up loses nothing, and makes no new passwords; clean asks first."""
+    """`make down` and `make up` keep data and passwords, and `make clean` asks first."""
     secrets = stack.repository / ".env"
     written = secrets.read_text(encoding="utf-8") if secrets.exists() else ""
-    with asking(stack) as client:
+    with new_client(stack) as client:
         client.put("/traits/CUSTOM_KEPT").raise_for_status()
     stack.make("down")
     with pytest.raises(httpx.TransportError):
         httpx.get(stack.url)
     assert stack.try_make("clean", answer="n\n").returncode != 0
     stack.make("up")
-    with asking(stack) as client:
+    with new_client(stack) as client:
         client.get("/traits/CUSTOM_KEPT").raise_for_status()
     assert (secrets.read_text(encoding="utf-8") if secrets.exists() else "") == written
 
 
-def asking(stack: Stack) -> httpx.Client:
-    """Return a client with a token that Placement accepts."""
+def new_client(stack: Stack) -> httpx.Client:
+    """Return a client with a valid token."""
     keystone = Path(stack.repository, "dev/stack/keystone").exists()
     return stack.client(stack.make("--silent", "token").strip() if keystone else "admin")

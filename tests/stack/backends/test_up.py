@@ -1,4 +1,4 @@
-"""Tier 3: what `make up` and `make clean` do to what was there before."""
+"""Tier 3: `make up` and `make clean` in a repository that has run before."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from tests.support.stack import NewStack, Stack
 from tests.support.template import ROOT, Render
 
 
-def left(stack: Stack, *kinds: str) -> list[str]:
-    """Return what the engine has of this repository."""
+def resources(stack: Stack, *kinds: str) -> list[str]:
+    """Return the names of this repository's containers, volumes or networks."""
     lists = {"containers": ["ps", "--all", "--format={{.Names}}"]}
     lists |= {kind: [kind, "ls", "--format={{.Name}}"] for kind in ("volume", "network")}
-    names = [
-        subprocess.check_output([stack.engine, *lists[kind]], text=True).split() for kind in kinds
+    return [
+        name
+        for kind in kinds
+        for name in subprocess.check_output([stack.engine, *lists[kind]], text=True).split()
+        if name.startswith(stack.repository.name)
     ]
-    return [name for some in names for name in some if name.startswith(stack.repository.name)]
 
 
-def test_another_image_of_the_same_name_is_started(
+def test_up_replaces_the_container_when_the_image_changes(
     new_stack: NewStack, image: Callable[[str], str]
 ) -> None:
-    """As after a build with a newer template; and the same image is left alone."""
+    """A build with a newer template changes the image. Without a change the container stays."""
     with new_stack({}) as built:
         stack = replace(built, image=f"localhost/{built.repository.name}:test")
         for release, is_new in ((RELEASES[-2], True), (NEWEST, True), (NEWEST, False)):
-            before = left(stack, "containers") and started(stack)
+            before = resources(stack, "containers") and container_id(stack)
             subprocess.run([stack.engine, "tag", image(release), stack.image], check=True)
             stack.make("up")
-            assert (started(stack) != before) == is_new
+            assert (container_id(stack) != before) == is_new
         subprocess.run([stack.engine, "rmi", stack.image], capture_output=True, check=True)
 
 
-def started(stack: Stack) -> str:
-    """Return the id of the container that serves."""
-    (name,) = left(stack, "containers")
+def container_id(stack: Stack) -> str:
+    """Return the id of the container of Placement."""
+    (name,) = resources(stack, "containers")
     return subprocess.check_output([stack.engine, "inspect", "--format={{.Id}}", name], text=True)
 
 
-def test_clean_removes_what_another_answer_has_left_as_well(
-    new_stack: NewStack, render: Render
-) -> None:
-    """The server of a database that is no longer used, with its data."""
+def test_clean_removes_servers_of_earlier_answers(new_stack: NewStack, render: Render) -> None:
+    """The earlier database server is removed with its data."""
     with new_stack({"database": "postgresql"}) as stack:
         stack.make("up")
-        assert len(left(stack, "containers")) == 2
+        assert len(resources(stack, "containers")) == 2
         answers = {"project_name": stack.repository.name}
         shutil.copytree(render(answers), stack.repository, dirs_exist_ok=True)
         stack.make("clean", answer="y\n")
-        assert left(stack, "containers", "volume") == []
+        assert resources(stack, "containers", "volume") == []
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,10 @@ def test_clean_removes_what_another_answer_has_left_as_well(
         ("export ONE=one\n", ["export ONE=one"]),
     ],
 )
-def test_passwords_are_added_to_what_is_there(tmp_path: Path, text: str, lines: list[str]) -> None:
-    """A line of the user's stays, however it ends, and nobody else may read the file."""
+def test_passwords_are_added_to_an_existing_file(
+    tmp_path: Path, text: str, lines: list[str]
+) -> None:
+    """The user's lines stay, also without a line end, and only the user can read the file."""
     env = tmp_path / ".env"
     env.write_text(text, encoding="utf-8")
     env.chmod(0o644)
