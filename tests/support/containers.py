@@ -13,10 +13,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.support.sharing import Once
 from tests.support.template import ROOT, Render
+from tests.support.waiting import LONGEST, wait_until
 
 RELEASES = sorted(path.stem for path in (ROOT / "releases").glob("*.yml"))
 NEWEST = RELEASES[-1]
@@ -101,7 +101,7 @@ def run(engine: str, container_name: Callable[[], str]) -> Run:
         *arguments: str,
         env: Environment | None = None,
         options: tuple[str, ...] = (),
-        timeout: float = 120,
+        timeout: float = LONGEST,
     ) -> Output:
         command = [engine, "run", "--name", container_name(), *flags(env), *options, image]
         return subprocess.run(
@@ -155,7 +155,7 @@ def serving(
         subprocess.run(command, capture_output=True, check=True)
         address = subprocess.check_output([engine, "port", name, str(port)], text=True).strip()
         headers = {"x-auth-token": "admin"}
-        with httpx.Client(base_url=f"http://{address}", headers=headers) as client:
+        with httpx.Client(base_url=f"http://{address}", headers=headers, timeout=60) as client:
             wait_until_ready(engine, name, client)
             yield Server(name, client)
     finally:
@@ -178,16 +178,13 @@ def flags(env: Environment | None) -> list[str]:
 
 def wait_until_ready(engine: str, name: str, client: httpx.Client) -> None:
     """Wait until the container answers, or fail with its log."""
-    waiting = Retrying(
-        stop=stop_after_delay(30),
-        wait=wait_fixed(0.1),
-        retry=retry_if_exception_type(httpx.TransportError),
-        reraise=True,
-    )
-    with suppress(httpx.TransportError):
-        assert waiting(client.get, "/").status_code == 200
-        return
-    pytest.fail(f"no answer:\n{logs(engine, name)}")
+
+    def is_ready() -> bool:
+        with suppress(httpx.TransportError):
+            return client.get("/").is_success
+        return False
+
+    wait_until(is_ready, lambda: logs(engine, name))
 
 
 def logs(engine: str, name: str) -> str:

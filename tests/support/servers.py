@@ -5,18 +5,18 @@ from __future__ import annotations
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from extensions.deployment import Deployment
 from tests.support.containers import logs, new_name, remove, succeed
 from tests.support.sharing import Once
 from tests.support.template import Answers, Render
+from tests.support.waiting import wait_until
 
 BASE_IMAGE = Deployment().base_image
 PASSWORD = "only-for-tests"
@@ -136,15 +136,16 @@ def database_server(
         remove(engine, server.name)
 
 
-@retry(
-    stop=stop_after_delay(60),
-    wait=wait_fixed(0.2),
-    retry=retry_if_exception_type(sa.exc.DBAPIError),
-    reraise=True,
-)
 def wait_for(server: DatabaseServer) -> None:
     """Wait until the user placement can log in over the network."""
-    server.connect(server.url("placement")).connect().close()
+
+    def accepts_login() -> bool:
+        with suppress(sa.exc.DBAPIError):
+            server.connect(server.url("placement")).connect().close()
+            return True
+        return False
+
+    wait_until(accepts_login, lambda: logs(server.engine, server.name))
 
 
 @pytest.fixture(scope="session")

@@ -18,10 +18,10 @@ import pytest
 import yaml
 from keystoneauth1.identity.v3 import ApplicationCredential, Password
 from keystoneauth1.session import Session
-from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from tests.support.servers import address
 from tests.support.stack import NewStack, Stack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("keystone")
 
@@ -164,7 +164,7 @@ def test_revoked_token_is_refused_when_it_is_no_longer_cached(
     for token in (unused, used):
         admin.call("DELETE", "/auth/tokens", headers={"x-subject-token": token})
     assert status(stack, unused) == 401
-    within(CACHE_TIME + 2, lambda: status(stack, used) == 401)
+    wait_until(lambda: status(stack, used) == 401, seconds=CACHE_TIME + 5)
 
 
 def test_cached_tokens_are_encrypted(stack: Stack, token: str) -> None:
@@ -220,7 +220,7 @@ def test_placement_recovers_when_a_service_is_back(
     finally:
         run_engine(stack, return_, service)
     back = time.monotonic()
-    within(PATIENCE, lambda: status(stack, new) == 200)
+    wait_until(lambda: status(stack, new) == 200, seconds=PATIENCE)
     recovery = time.monotonic() - back
     assert identity(stack) == started
     shown = " and ".join(f"{code} after {seconds:.1f} s" for seconds, code in answers)
@@ -232,15 +232,6 @@ def timed(stack: Stack, token: str) -> tuple[float, int]:
     begin = time.monotonic()
     code = status(stack, token)
     return time.monotonic() - begin, code
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> None:
-    """Wait until a condition holds, or fail."""
-    retry(
-        stop=stop_after_delay(seconds),
-        wait=wait_fixed(0.3),
-        retry=retry_if_result(lambda result: not result),
-    )(holds)()
 
 
 def container(stack: Stack, service: str) -> str:
@@ -265,6 +256,6 @@ def test_expired_token_is_accepted_only_from_a_service(
     stack: Stack, expiring_token: str, reader: User, token: str
 ) -> None:
     """A service that continues a user's request also sends a token with the role service."""
-    within(30, lambda: status(stack, expiring_token) == 401)
+    wait_until(lambda: status(stack, expiring_token) == 401, seconds=30)
     assert status(stack, expiring_token, **{"x-service-token": reader.token}) == 401
     assert status(stack, expiring_token, **{"x-service-token": token}) == 200

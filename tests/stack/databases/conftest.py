@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.support.containers import CONNECTION, PYTHON, flags, logs, new_name, remove
 from tests.support.servers import KINDS
+from tests.support.waiting import wait_until
 
 InBackground = Callable[..., str]
 StuckSync = Callable[[str, str], str]
@@ -49,10 +49,7 @@ def in_background(engine: str, newest: str) -> Iterator[InBackground]:
             command = [engine, "run", "--detach", "--name", name, *flags({CONNECTION: url})]
             command += [*options, newest, *arguments]
             subprocess.run(command, capture_output=True, check=True)
-            end = time.monotonic() + 60
-            while text not in logs(engine, name):
-                assert time.monotonic() < end, logs(engine, name)
-                time.sleep(0.1)
+            wait_until(lambda: text in logs(engine, name), lambda: logs(engine, name))
             return name
 
         yield in_background

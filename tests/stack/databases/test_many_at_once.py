@@ -15,6 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from tests.stack.databases.conftest import InBackground, StuckSync
 from tests.support.containers import CONNECTION, PYTHON, Run, flags, logs, new_name, remove
 from tests.support.servers import DatabaseServer, address, schema
+from tests.support.waiting import LONGEST
 
 TEN = 10
 MIGRATIONS = (
@@ -50,14 +51,14 @@ def ten(engine: str) -> Iterator[list[str]]:
 def send_requests(address: str) -> list[httpx.Response]:
     """Wait for a container, and return its version document and its traits."""
     waiting = Retrying(
-        stop=stop_after_delay(120),
+        stop=stop_after_delay(LONGEST),
         wait=wait_fixed(0.3),
         retry=retry_if_exception_type(httpx.TransportError),
         reraise=True,
     )
     headers = {"x-auth-token": "admin", "openstack-api-version": "placement 1.6"}
     with httpx.Client(base_url=f"http://{address}", headers=headers) as client:
-        return [waiting(client.get, "/"), client.get("/traits", timeout=30)]
+        return [waiting(client.get, "/"), client.get("/traits", timeout=60)]
 
 
 def test_ten_start_at_once_on_an_empty_database(

@@ -11,13 +11,13 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 from dotenv import dotenv_values
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.stack.release_upgrades.conftest import Repository
 from tests.support.containers import NEWEST, logs
 from tests.support.contents import contents, fill
 from tests.support.servers import TARGETS, address
 from tests.support.stack import TagImages
+from tests.support.waiting import wait_until
 
 DRIVERS = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
 # The table that is copied last.
@@ -100,25 +100,24 @@ def last_table_locked(repo: Repository, database: str) -> Iterator[None]:
         yield
 
 
-until_seen = retry(
-    stop=stop_after_delay(60),
-    wait=wait_fixed(0.2),
-    retry=retry_if_exception_type(AssertionError),
-    reraise=True,
-)
-
-
-@until_seen
 def importing_container(repo: Repository) -> str:
-    """Return the name of the container that imports."""
+    """Wait for the container that imports, and return its name."""
     form = ["--no-trunc", "--format", "{{.Names}} {{.Command}}"]
-    running = subprocess.check_output([repo.engine, "ps", *form], text=True).splitlines()
-    found = [line for line in running if line.startswith(repo.project) and "import-sqlite" in line]
-    assert found
-    return found[0].split()[0]
+    found: list[str] = []
+
+    def is_running() -> bool:
+        running = subprocess.check_output([repo.engine, "ps", *form], text=True).splitlines()
+        found.extend(
+            line.split()[0]
+            for line in running
+            if line.startswith(repo.project) and "import-sqlite" in line
+        )
+        return bool(found)
+
+    wait_until(is_running)
+    return found[0]
 
 
-@until_seen
 def wait_for_last_table(repo: Repository, name: str) -> None:
     """Wait until every table except the last is written."""
-    assert "\nconsumers: " in logs(repo.engine, name)
+    wait_until(lambda: "\nconsumers: " in logs(repo.engine, name))

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from placement.db.sqlalchemy import migration, models
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.support.containers import (
     CONNECTION,
@@ -27,6 +26,7 @@ from tests.support.containers import (
     serving,
 )
 from tests.support.servers import DatabaseServer
+from tests.support.waiting import wait_until
 
 SQLITE = "/var/lib/placement/cats.db"
 NOWHERE = {CONNECTION: "postgresql+psycopg2://placement:secret@nowhere.invalid/placement"}
@@ -358,12 +358,7 @@ def lock_last_table(connection: sa.Connection) -> None:
     )
 
 
-@retry(
-    stop=stop_after_delay(30),
-    wait=wait_fixed(0.1),
-    retry=retry_if_exception_type(AssertionError),
-    reraise=True,
-)
 def wait_for_last_table(engine: str, name: str) -> None:
     """Wait until every table except the last is written."""
-    assert f"{TABLES[-2].name}: " in logs(engine, name)
+    text = f"{TABLES[-2].name}: "
+    wait_until(lambda: text in logs(engine, name), lambda: logs(engine, name))
