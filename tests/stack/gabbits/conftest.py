@@ -14,14 +14,14 @@ from tests.support.template import Render
 
 @pytest.fixture(scope="session")
 def placement_url(engine: str, newest: str) -> Iterator[str]:
-    """Run the newest release with SQLite and noauth2, and return its URL."""
+    """Start the newest release with SQLite and noauth2, and return its URL."""
     with serving(engine, newest) as server:
         yield str(server.client.base_url).rstrip("/")
 
 
 @pytest.fixture(scope="session")
 def routes(engine: str, newest: str) -> set[tuple[str, str]]:
-    """Ask the newest release for each method of each route it has."""
+    """Return each method of each route of the newest release."""
     code = (
         "from placement.handler import ROUTE_DECLARATIONS as routes\n"
         "for path, methods in routes.items():\n"

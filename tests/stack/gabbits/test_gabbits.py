@@ -1,4 +1,4 @@
-"""The gabbits pass again and again, beside themselves, and leave a Placement as it was."""
+"""The gabbits pass repeatedly and in parallel, and leave a Placement unchanged."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,17 @@ from tests.support.containers import RELEASES, serving
 from tests.support.gabbi import Gabbi, new_run
 from tests.support.template import Render
 
-# They share one Placement, and compare its state before and after.
+# All tests use one Placement and compare its state before and after.
 pytestmark = pytest.mark.xdist_group("gabbits")
 
-# The line that ends the tests proper of a file.
-CLEANING = "# Whatever failed above"
+# The comment in each file after which the requests only delete.
+CLEANUP = "# The requests below always run"
 OWN_UUID = re.compile(r"[0-9a-f]{8}-0000-4000-8000-\$ENVIRON\['RUN_ID'\]")
 TEMPLATE_FILES = sorted((Path(__file__).parents[3] / "template/gabbits").glob("*.yaml"))
 
 
 def state(url: str) -> dict[str, Any]:
-    """Return all of a Placement that its API shows without being asked for by name."""
+    """Return everything that the API of a Placement lists."""
     headers = {"x-auth-token": "admin", "openstack-api-version": "placement 1.39"}
     pages = ["resource_providers", "traits", "resource_classes"]
     pages += [f"usages?project_id={project}" for project in ("gabbits", "gabbits-usages")]
@@ -36,13 +37,13 @@ def state(url: str) -> dict[str, Any]:
 
 
 def passed(process: subprocess.Popen[str]) -> None:
-    """Wait for a run and fail with its words if it did."""
+    """Wait for a run, and fail with its output if it failed."""
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output[-5000:]
 
 
 def failed(process: subprocess.Popen[str]) -> str:
-    """Wait for a run that has to fail."""
+    """Wait for a run that must fail, and return its output."""
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 1, output[-5000:]
     return output
@@ -54,38 +55,23 @@ def requests_in(path: Path) -> list[dict[str, Any]]:
     return tests
 
 
-@pytest.mark.parametrize("prefix", ["", "/placement"])
-def test_pass_again_and_leave_nothing(
-    placement_url: str, gabbits: list[Path], gabbi: Gabbi, prefix: str
+def test_gabbits_pass_on_every_older_release(
+    engine: str, image: Callable[[str], str], gabbits: list[Path], gabbi: Gabbi
 ) -> None:
-    """They pass on the database of earlier runs, wherever the service is mounted."""
-    before = state(placement_url)
-    passed(gabbi(placement_url + prefix, *gabbits, env=new_run()))
-    assert state(placement_url) == before
+    """The same files pass on each release, with a database of its own."""
+    with ExitStack() as running:
+        servers = [
+            running.enter_context(serving(engine, image(release))) for release in RELEASES[:-1]
+        ]
+        runs = [gabbi(str(server.client.base_url), *gabbits, env=new_run()) for server in servers]
+        for run in runs:
+            passed(run)
 
 
-@pytest.mark.parametrize("release", RELEASES[:-1])
-def test_pass_on_every_older_release(
-    engine: str, image: Callable[[str], str], gabbits: list[Path], gabbi: Gabbi, release: str
-) -> None:
-    """The same files, on a database of their own."""
-    with serving(engine, image(release)) as server:
-        passed(gabbi(str(server.client.base_url), *gabbits, env=new_run()))
-
-
-def test_pass_in_parallel(placement_url: str, gabbits: list[Path], gabbi: Gabbi) -> None:
-    """Four runs at once do not meet."""
-    before = state(placement_url)
-    runs = [gabbi(placement_url, *gabbits, env=new_run()) for _ in range(4)]
-    for run in runs:
-        passed(run)
-    assert state(placement_url) == before
-
-
-def test_failure_in_the_middle_leaves_nothing(
+def test_gabbits_that_fail_midway_leave_nothing(
     placement_url: str, gabbits: list[Path], gabbi: Gabbi, tmp_path: Path
 ) -> None:
-    """When a request in the middle is answered otherwise than expected, the rest is cleaned up."""
+    """A failed request in the middle of a file does not prevent the cleanup."""
     before = state(placement_url)
     for path in gabbits:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -97,14 +83,14 @@ def test_failure_in_the_middle_leaves_nothing(
     assert state(placement_url) == before
 
 
-def test_interrupted_run_is_cleaned_up_by_the_next_of_that_id(
+def test_second_run_with_the_same_run_id_cleans_up_an_interrupted_run(
     placement_url: str, gabbits: list[Path], gabbi: Gabbi, tmp_path: Path
 ) -> None:
-    """What a run without its last part has left, a second one removes, though it fails."""
+    """The second run fails, and deletes what a run without its cleanup left behind."""
     before = state(placement_url)
     run = new_run()
     for path in gabbits:
-        head = path.read_text(encoding="utf-8").split(CLEANING)[0]
+        head = path.read_text(encoding="utf-8").split(CLEANUP)[0]
         (tmp_path / path.name).write_text(head, encoding="utf-8")
     passed(gabbi(placement_url, *sorted(tmp_path.iterdir()), env=run))
     assert state(placement_url) != before
@@ -112,9 +98,21 @@ def test_interrupted_run_is_cleaned_up_by_the_next_of_that_id(
     assert state(placement_url) == before
 
 
+def test_gabbits_pass_in_parallel_on_the_database_of_earlier_runs(
+    placement_url: str, gabbits: list[Path], gabbi: Gabbi
+) -> None:
+    """Two runs at once pass and leave nothing, one of them at the prefix /placement."""
+    before = state(placement_url)
+    urls = [placement_url, f"{placement_url}/placement"]
+    runs = [gabbi(url, *gabbits, env=new_run()) for url in urls]
+    for run in runs:
+        passed(run)
+    assert state(placement_url) == before
+
+
 def test_every_route_is_exercised(routes: set[tuple[str, str]], gabbits: list[Path]) -> None:
-    """The files call each method of each route that the release has."""
-    # The root without its slash is another name of the root, and no URL that gabbi takes.
+    """The files send a request to each method of each route of the release."""
+    # The root without its slash is an alias of the root. gabbi does not accept it as a URL.
     assert routes - {("GET", "")} <= {
         (method, route_of(test[method], routes))
         for path in gabbits
@@ -125,7 +123,7 @@ def test_every_route_is_exercised(routes: set[tuple[str, str]], gabbits: list[Pa
 
 
 def resolved(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put the URL of the test before in the place of $LAST_URL."""
+    """Replace $LAST_URL with the URL of the previous test."""
     last = ""
     for test in tests:
         method = next(key for key in test if key.isupper())
@@ -134,7 +132,7 @@ def resolved(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def route_of(url: str, routes: set[tuple[str, str]]) -> str | None:
-    """Return the route that matches this URL."""
+    """Return the route that matches this URL, if any."""
     path = url.split("?")[0]
     for _, route in routes:
         if re.fullmatch(re.sub(r"{\w+}", "[^/]+", route), path):
@@ -142,8 +140,8 @@ def route_of(url: str, routes: set[tuple[str, str]]) -> str | None:
     return None
 
 
-def test_no_two_files_use_the_same_names(gabbits: list[Path]) -> None:
-    """Uuids, names, classes and traits of a run belong to one file each, which may run alone."""
+def test_each_file_uses_names_of_its_own(gabbits: list[Path]) -> None:
+    """UUIDs, names, classes and traits of a run occur in one file only, so files can run alone."""
     names = re.compile(r"(?:gabbits-|CUSTOM_GABBITS_)[\w-]*\$ENVIRON\['RUN_ID'\]")
     used = Counter(
         name
@@ -153,28 +151,28 @@ def test_no_two_files_use_the_same_names(gabbits: list[Path]) -> None:
         for name in set(pattern.findall(path.read_text(encoding="utf-8")))
     )
     shared = {name for name, files in used.items() if files > 1}
-    # Nobody has this name; three files ask for it to be told so.
+    # No provider has this name; three files query it for an empty list.
     assert shared <= {"gabbits-nobody-$ENVIRON['RUN_ID']"}
 
 
 @pytest.mark.parametrize("path", TEMPLATE_FILES, ids=lambda path: path.stem)
-def test_each_file_teaches(path: Path) -> None:
-    """It starts with what Placement promises, and where that is written."""
+def test_each_file_explains_itself(path: Path) -> None:
+    """A file starts with what Placement guarantees, and a link to the documentation."""
     comment = path.read_text(encoding="utf-8").split("\n\n")[0]
     assert all(line.startswith("#") for line in comment.splitlines())
     assert "https://docs.openstack.org/" in comment
 
 
-def test_rendered_as_they_are(repository: Path) -> None:
-    """No answer changes them."""
+def test_files_are_the_same_in_every_repository(repository: Path) -> None:
+    """No answer changes a file."""
     for path in TEMPLATE_FILES:
         assert (repository / "gabbits" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_quick_look_needs_no_environment(
+def test_short_test_needs_no_environment(
     placement_url: str, repository: Path, gabbi: Gabbi
 ) -> None:
-    """It passes twice at once and once more, and leaves nothing."""
+    """gabbi.yaml passes twice in parallel and once more, and leaves nothing."""
     before = state(placement_url)
     for runs in (2, 1):
         started = [gabbi(placement_url, repository / "gabbi.yaml", env={}) for _ in range(runs)]
@@ -183,12 +181,12 @@ def test_quick_look_needs_no_environment(
     assert state(placement_url) == before
 
 
-def test_quick_look_takes_the_token_where_keystone_asks_for_one(
+def test_short_test_sends_the_token_of_the_environment_to_keystone(
     placement_url: str, render: Render, gabbi: Gabbi
 ) -> None:
-    """With Keystone it sends TOKEN, and without says what is missing."""
-    look = render({"auth_strategy": "keystone"}) / "gabbi.yaml"
-    passed(gabbi(placement_url, look, env={"TOKEN": "admin"}))
+    """With Keystone, gabbi.yaml sends TOKEN; without that variable, gabbi names it."""
+    short_test = render({"auth_strategy": "keystone"}) / "gabbi.yaml"
+    passed(gabbi(placement_url, short_test, env={"TOKEN": "admin"}))
     assert "unable to replace $ENVIRON in $ENVIRON['TOKEN']" in failed(
-        gabbi(placement_url, look, env={})
+        gabbi(placement_url, short_test, env={})
     )

@@ -60,7 +60,7 @@ def test_make_has_the_users_targets(repository: Path) -> None:
 def test_make_test_runs_the_users_gabbits(repository: Path) -> None:
     """After those of the template."""
     done = make(repository, "--dry-run", "test", "--assume-old=dev/stack/.venv/bin")
-    assert re.search(r"gabbits/version-discovery\.yaml .*gabbits/local/mine\.yaml", done.stdout)
+    assert re.search(r"gabbits/usages\.yaml .*gabbits/local/mine\.yaml", done.stdout)
 
 
 def test_the_chart_takes_the_users_values_and_templates(repository: Path) -> None:
