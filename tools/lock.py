@@ -1,12 +1,13 @@
-#!/usr/bin/env python3
-"""Renew what is locked with hashes: each release's packages, and what a rendered repository runs.
+"""Update locked versions: of each release, of rendered repositories, and of the maintenance tool.
 
-In releases/<release>.txt OpenStack's own constraints decide which versions. CONSTRAINTS says where
-they are, by default where OpenStack publishes them: a URL, below which each release has a page, or
-a folder with a <release>.txt for each. The files in tools/requirements/ are locked into
-template/dev/: Keystone as the newest release has it, the tools and the OpenStack client in their
-newest versions. So are the exact versions in pyproject.toml, which the maintenance tool runs with.
-Name releases as arguments to lock only these.
+- releases/<release>.txt: OpenStack's upper constraints decide the versions. The variable
+  CONSTRAINTS is a URL with a page for each release (default: OpenStack's own), or a folder with a
+  file <release>.txt for each.
+- template/dev/: the newest versions of the packages in tools/requirements/. Keystone has the
+  version of the newest release.
+- pyproject.toml: the exact versions that the maintenance tool runs with.
+
+Pass releases as arguments to lock only those.
 """
 
 import os
@@ -20,45 +21,45 @@ RELEASES = ROOT / "releases"
 REQUIREMENTS = ROOT / "tools/requirements"
 DEV = ROOT / "template/dev"
 CONSTRAINTS = os.environ.get("CONSTRAINTS", "https://releases.openstack.org/constraints/upper")
-# The lists of pyproject.toml, each with the packages that the maintenance tool imports.
+# Lists in pyproject.toml, with the packages that the maintenance tool imports.
 PINNED = {
     "dependencies": ("copier", "copier-template-extensions", "plumbum", "pyyaml"),
     "load": ("matplotlib", "tenacity"),
 }
-# The Python of the oldest Debian that an image may be built on.
+# The Python of the oldest supported Debian.
 OLDEST_PYTHON = "3.11"
 
 
 def constraints(release: str) -> str:
-    """Return where the constraints of a release are."""
+    """Return the URL or the path of the constraints of a release."""
     if "://" in CONSTRAINTS:
         return f"{CONSTRAINTS.rstrip('/')}/{release}"
     return str(Path(CONSTRAINTS) / f"{release}.txt")
 
 
 def placement_version(release: str) -> str:
-    """Return placement's version in a release, from its file of facts."""
+    """Return the version of Placement in a release."""
     facts = (RELEASES / f"{release}.yml").read_text(encoding="utf-8")
     found = re.search(r"^placement: (\S+)$", facts, re.MULTILINE)
     if not found:
-        sys.exit(f"releases/{release}.yml does not say `placement: <version>`")
+        sys.exit(f"releases/{release}.yml: add the line `placement: <version>`")
     return found[1]
 
 
 def compiled(wanted: str, *options: str) -> str:
-    """Return the packages wanted and all they need, in versions for every Python, with hashes."""
+    """Resolve packages and their dependencies for every Python version, with hashes."""
     return resolved(wanted, "--generate-hashes", *options)
 
 
 def resolved(wanted: str, *options: str) -> str:
-    """Return the packages wanted and all they need, in versions for every Python."""
+    """Resolve packages and their dependencies for every Python version."""
     command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", OLDEST_PYTHON]
     command += ["--no-header", "--no-annotate", "--no-config"]
     done = subprocess.run(
         [*command, *options, "-"], input=wanted, text=True, stdout=subprocess.PIPE, check=False
     )
     if done.returncode:
-        sys.exit("cannot be locked: see above")
+        sys.exit("uv cannot resolve these packages: see above")
     return done.stdout
 
 
@@ -72,7 +73,7 @@ def lock_release(release: str) -> None:
 
 
 def lock_dev(name: str, folder: str, *options: str) -> None:
-    """Write one of the locked requirements of the rendered repository's own tools and servers."""
+    """Write the locked requirements of a tool or server of rendered repositories."""
     print(f"locking {name}", flush=True)
     wanted = (REQUIREMENTS / f"{name}.in").read_text(encoding="utf-8")
     header = "# Every package with its hashes. A newer version of the template renews this file.\n"
@@ -94,11 +95,11 @@ def pin_tool() -> None:
 
 
 def main() -> None:
-    """Lock the releases named, or all."""
+    """Lock the given releases, or everything."""
     known = sorted(path.stem for path in RELEASES.glob("*.yml"))
     for release in sys.argv[1:] or known:
         if release not in known:
-            sys.exit(f"{release} is none of {', '.join(known)}: add releases/{release}.yml first")
+            sys.exit(f"unknown release {release}: add releases/{release}.yml first")
         print(f"locking {release} with {constraints(release)}", flush=True)
         lock_release(release)
     if not sys.argv[1:]:

@@ -24,7 +24,7 @@ OWN_PLACES = {
     "placement-chart/templates/local-mine.yaml": "kind: ConfigMap\napiVersion: v1\nmetadata:\n"
     "  name: mine\ndata:\n  threads: {{ .Values.threads | quote }}\n",
 }
-"""All of the user's own places (DESIGN.md), in use."""
+"""Files in all of the user's own places."""
 
 IGNORED = {
     ".env": f"DATABASE_PASSWORD={SECRET}\n",

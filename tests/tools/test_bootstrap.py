@@ -30,7 +30,7 @@ def test_without_apt_all_missing_parts_are_reported(
     assert done.returncode != 0
     assert "Python is missing: install python3, 3.11 or newer" in done.stdout
     assert "a container engine is missing" in done.stdout
-    assert "get it yourself: docker with its compose plugin, or podman" in done.stdout
+    assert "Install it yourself: docker with its compose plugin, or podman" in done.stdout
 
 
 def test_without_root_and_sudo_the_command_for_root_is_printed(
@@ -46,7 +46,7 @@ def test_without_root_and_sudo_the_command_for_root_is_printed(
             directory.chmod(directory.stat().st_mode | stat.S_IXGRP | stat.S_IXOTH)
     done = bootstrap(checkout, "engine", env=env, user=user)
     assert done.returncode != 0
-    assert "run as root 'apt-get install podman " in done.stdout
+    assert "Run as root 'apt-get install podman " in done.stdout
 
 
 def test_missing_engine_that_was_selected_is_not_replaced(
@@ -64,7 +64,7 @@ def test_unknown_part_is_refused(checkout: Path) -> None:
     """A misspelt part in the Makefile fails."""
     done = bootstrap(checkout, "helmet")
     assert done.returncode != 0
-    assert "there is no part 'helmet': uv, engine, base, lint or charts" in done.stdout
+    assert "unknown part 'helmet': use uv, engine, base, lint or charts" in done.stdout
 
 
 def test_installed_uv_is_used(checkout: Path) -> None:
@@ -129,7 +129,7 @@ def test_engine_is_tested_again_only_if_the_machine_changed(checkout: Path) -> N
     """The test builds and runs an image. Later calls rely on its result."""
     first = bootstrap(checkout, "engine")
     assert first.returncode == 0, first.stdout
-    assert "with a tiny image" in first.stdout
+    assert "with a small image" in first.stdout
 
     start = time.monotonic()
     second = bootstrap(checkout, "engine")
@@ -139,7 +139,7 @@ def test_engine_is_tested_again_only_if_the_machine_changed(checkout: Path) -> N
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 1
     limited = ["prlimit", f"--nofile={files}", str(checkout / "tools/bootstrap"), "engine"]
     third = subprocess.run(limited, text=True, capture_output=True, check=True)
-    assert "with a tiny image" in third.stdout
+    assert "with a small image" in third.stdout
 
 
 def test_environment_file_sets_the_engine_and_the_path(checkout: Path) -> None:

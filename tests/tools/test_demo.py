@@ -112,7 +112,7 @@ def test_demo_reports_a_used_port_and_keeps_the_users_changes(
         port = str(taken.getsockname()[1])
         done = make(clone, "demo", {**environment, "PORT": port})
     assert done.returncode != 0
-    assert f"port {port} is taken by something else: choose another, as in" in done.stdout
+    assert f"port {port} is in use. Choose another one: make demo PORT=" in done.stdout
 
     mine = clone / "demo/mine"
     mine.write_text("mine\n", encoding="utf-8")
@@ -121,5 +121,5 @@ def test_demo_reports_a_used_port_and_keeps_the_users_changes(
             commit_all(clone / "demo")
         done = make(clone, "demo", environment)
         assert done.returncode != 0
-        assert "demo/ has changes of yours: move it away, or remove it" in done.stdout
+        assert "demo/ contains changes. Move or remove it" in done.stdout
         assert mine.read_text(encoding="utf-8") == "mine\n"
