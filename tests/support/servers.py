@@ -22,10 +22,10 @@ BASE_IMAGE = Deployment().base_image
 PASSWORD = "only-for-tests"
 # The data has no value after the tests. A server that does not wait for the disk is faster.
 SPEED = {"postgresql": ("-c", "fsync=off"), "mysql": ("--innodb-flush-log-at-trx-commit=0",)}
-# The target of the Dockerfile that has the server of each kind of database.
+# The folder in dev/stack/servers of each kind of database.
 TARGETS = {"postgresql": "postgresql", "mysql": "mariadb"}
 KINDS = tuple(TARGETS)
-# Answers with which the Dockerfile has each target.
+# Answers with which a repository has each server.
 BUILD_ANSWERS: dict[str, Answers] = {
     "postgresql": {"database": "postgresql"},
     "mariadb": {"database": "mysql"},
@@ -37,7 +37,7 @@ DevImage = Callable[[str], str]
 
 
 def one_worker_each(name: str) -> list[Any]:
-    """Return each kind of server as a parameter whose tests one worker runs, with one server."""
+    """Return each kind of server as a parameter; one worker runs all tests with the same kind."""
     return [pytest.param(kind, marks=pytest.mark.xdist_group(f"{name}-{kind}")) for kind in KINDS]
 
 
@@ -169,7 +169,7 @@ def mariadb(engine: str, dev_image: DevImage) -> Iterator[DatabaseServer]:
 
 @pytest.fixture(params=["postgresql", "mariadb"])
 def server(request: pytest.FixtureRequest) -> DatabaseServer:
-    """Return each kind of server in turn."""
+    """Run the test with each kind of server."""
     found: DatabaseServer = request.getfixturevalue(request.param)
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -42,7 +41,7 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     def try_make(self, *arguments: str, answer: str = "") -> Output:
-        """Run make there, and return what it printed and its exit status."""
+        """Run make in the repository, and return its output and exit status."""
         command = ["make", *arguments, f"PORT={self.port}", f"KEYSTONE_PORT={self.keystone_port}"]
         return subprocess.run(
             [*command, f"ENGINE={self.engine}", f"IMAGE={self.image}"],
@@ -55,24 +54,10 @@ class Stack:
         )
 
     def make(self, *arguments: str, answer: str = "") -> str:
-        """Run make there, fail the test if make fails, and return what it printed."""
+        """Run make in the repository, fail if make fails, and return its output."""
         done = self.try_make(*arguments, answer=answer)
         assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
         return done.stdout
-
-    def compose(self, *arguments: str) -> str:
-        """Run compose there, as the Makefile does."""
-        ports = {"PORT": str(self.port), "KEYSTONE_PORT": str(self.keystone_port)}
-        podman_compose = [str(VENV / "bin/podman-compose"), "--podman-path", self.engine]
-        command = ["docker", "compose"] if self.engine == "docker" else podman_compose
-        return subprocess.run(
-            [*command, *arguments],
-            cwd=self.repository,
-            env={**os.environ, **ports, "IMAGE": self.image},
-            text=True,
-            capture_output=True,
-            check=True,
-        ).stdout
 
     @property
     def containers(self) -> list[str]:
@@ -87,7 +72,7 @@ class Stack:
         return str(load(self.repository / "compose.yaml")["name"])
 
     def clean(self) -> None:
-        """Delete all that it has started, without the time that containers are given to stop."""
+        """Kill its containers, and delete them and their data."""
         if names := self.containers:
             subprocess.run([self.engine, "kill", *names], capture_output=True, check=False)
         self.try_make("clean", answer="y\n")
@@ -124,7 +109,7 @@ def name_server(engine: str, newest: str) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tag_images(engine: str, image: Callable[[str], str], dev_image: DevImage) -> TagImages:
-    """Give the images that these answers need the names that `make build` gives them."""
+    """Give images that are built already the names that `make build` gives them."""
 
     def tag_images(answers: Answers) -> str:
         deployment = Deployment(**answers)
@@ -138,7 +123,7 @@ def tag_images(engine: str, image: Callable[[str], str], dev_image: DevImage) ->
 
 @pytest.fixture(scope="session")
 def install_tools(render: Render, once: Once, shared_folder: Path) -> InstallTools:
-    """Have make install the tools of dev/stack once, and link them into each repository."""
+    """Install the tools of dev/stack once, by make, and link them into each repository."""
 
     def install_tools(repository: Path) -> None:
         keystone = (repository / "dev/stack/keystone").exists()
@@ -166,7 +151,7 @@ def new_stack(
     install_tools: InstallTools,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> NewStack:
-    """Render a repository whose images are there, and delete all that it has started in the end."""
+    """Render a repository with images and tools, and delete what it has started at the end."""
 
     @contextmanager
     def new(answers: Answers) -> Iterator[Stack]:

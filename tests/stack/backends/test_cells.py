@@ -37,8 +37,8 @@ def test_cell(
     with new_stack(cell.answers) as stack:
         if cell.release == NEWEST:
             stack.make("build")
-        up, shown = timed(stack, "up")
-        curl_command = re.search(r"^  (curl .*)$", shown, re.MULTILINE)
+        up, output = timed(stack, "up")
+        curl_command = re.search(r"^  (curl .*)$", output, re.MULTILINE)
         assert curl_command
         before = run_shell(stack, f"{curl_command[1]} --silent --fail")
         assert before == '{"resource_providers": []}'
@@ -55,8 +55,8 @@ def test_cell(
 def timed(stack: Stack, target: str) -> tuple[float, str]:
     """Run make; return the seconds that it took, and its output."""
     begin = time.monotonic()
-    shown = stack.make(target)
-    return time.monotonic() - begin, shown
+    output = stack.make(target)
+    return time.monotonic() - begin, output
 
 
 def run_shell(stack: Stack, command: str) -> str:
@@ -73,7 +73,7 @@ def run_shell(stack: Stack, command: str) -> str:
 
 
 def assert_openstack_client_works(stack: Stack) -> None:
-    """The command of docs/keystone.md, against Keystone and Placement."""
+    """Run the OpenStack client with the command of docs/keystone.md."""
     page = (stack.repository / "docs/keystone.md").read_text(encoding="utf-8")
     command = re.search(r"^dev/stack/keystone/openstack .*$", page, re.MULTILINE)
     assert command

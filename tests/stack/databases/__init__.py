@@ -1,1 +1,1 @@
-"""The image on real database servers: many at once, from afar, and while they fail."""
+"""The image on real database servers: concurrent starts, remote connections, and faults."""

@@ -18,7 +18,7 @@ StuckSync = Callable[[str, str], str]
 
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
-    """Return each kind of server in turn."""
+    """Run the test with each kind of server."""
     return str(request.param)
 
 

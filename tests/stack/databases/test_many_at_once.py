@@ -73,7 +73,7 @@ def test_ten_start_at_once_on_an_empty_database(
         "UWSGI_PROCESSES": "1",
         "UWSGI_THREADS": "2",
     }
-    # No port is published: the engines of ten containers can choose the same free port.
+    # No port is published: in ten starts at once the engine can choose the same port twice.
     command = [engine, "run", "--detach", *flags(env)]
     starting = [
         subprocess.Popen([*command, "--name", name, newest], stdout=subprocess.DEVNULL)

@@ -23,11 +23,11 @@ class Repository(Stack):
     """A rendered repository under git."""
 
     def make_without_build(self, target: str) -> str:
-        """Run a target that would build first, with an image that is there."""
+        """Run a target without its build, with an image that is built already."""
         return self.make("--old-file=build", target)
 
     def refuse(self, target: str) -> str:
-        """Run such a target, which has to fail, and return its output."""
+        """Run a target without its build, which has to fail, and return its output."""
         done = self.try_make("--old-file=build", target)
         assert done.returncode != 0, done.stdout[-4000:]
         return done.stdout + done.stderr
