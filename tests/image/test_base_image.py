@@ -27,13 +27,13 @@ def test_a_base_that_is_there_is_left_alone(engine: str, newest: str) -> None:
 def test_a_base_that_nobody_has_is_refused(engine: str) -> None:
     done = base_image(engine, "registry.invalid/team/base:1")
     assert done.returncode == 1
-    assert "only debian:<suite>[-slim] can be made here instead" in done.stderr
+    assert "only debian:<suite>[-slim] can be created here" in done.stderr
 
 
 def test_a_debian_that_does_not_exist_is_refused(engine: str) -> None:
     done = base_image(engine, "registry.invalid/debian:nosuchsuite-slim")
     assert done.returncode == 1
-    assert "is 'nosuchsuite' a Debian suite" in done.stderr
+    assert "'nosuchsuite' is a Debian suite" in done.stderr
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -302,7 +302,7 @@ def test_an_archive_is_installed_only_with_the_expected_checksum(
     script.chmod(0o755)
     refused = install(script, tmp_path / "bin", tool)
     assert refused.returncode == 1
-    assert "has another checksum than dev/ci/install-tools expects" in refused.stderr
+    assert "does not have the checksum that dev/ci/install-tools expects" in refused.stderr
     assert list((tmp_path / "bin").iterdir()) == []
 
     sums = {len(hashlib.new(name).hexdigest()): name for name in ("sha256", "sha512")}
@@ -320,4 +320,4 @@ def test_an_archive_is_installed_only_with_the_expected_checksum(
 def test_an_unknown_tool_is_refused(tmp_path: Path) -> None:
     done = install(TOOLS, tmp_path / "bin", "kubectl")
     assert done.returncode == 1
-    assert "there is no tool 'kubectl': uv, helm or helm-unittest" in done.stderr
+    assert "there is no tool 'kubectl': use uv, helm or helm-unittest" in done.stderr

@@ -1,4 +1,4 @@
-"""The development stack: the servers that this deployment needs, and no other."""
+"""The local servers: only those that the deployment needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from tests.render.conftest import Repo
 from tests.support.variants import every_variant
 
-# What compose is told beside the passwords.
+# The variables of compose besides the passwords.
 GIVEN = {
     "IMAGE": "x:1",
     "IMAGE_ID": "i",
@@ -26,7 +26,7 @@ GIVEN = {
 
 @cache
 def services(path: Path) -> dict[str, Any]:
-    """Return the services as compose itself reads them, each password being its own name."""
+    """Return the services as compose reads them. The value of each password has its name in it."""
     text = (path / "compose.yaml").read_text()
     passwords = {
         name: f"it's {name} #1" for name in set(re.findall(r"\$\{(\w+)", text)) - GIVEN.keys()
@@ -50,12 +50,12 @@ def steps(repo: Repo, target: str) -> str:
 
 
 @every_variant
-def test_compose_runs_what_is_needed(repo: Repo) -> None:
-    """Each server by an image that `make build` makes, each volume used and declared."""
-    there = services(repo.path)
+def test_compose_runs_the_servers_that_make_builds(repo: Repo) -> None:
+    """Each has its image, and no other server runs."""
+    found = services(repo.path)
     needed = set(repo.deployment.dev_services)
-    assert there.keys() == {"placement"} | needed
-    assert {name: it["image"] for name, it in there.items() if name != "placement"} == {
+    assert found.keys() == {"placement"} | needed
+    assert {name: service["image"] for name, service in found.items() if name != "placement"} == {
         name: f"x:1-{name}" for name in needed
     }
     build = steps(repo, "build")
@@ -64,7 +64,7 @@ def test_compose_runs_what_is_needed(repo: Repo) -> None:
 
 @every_variant
 def test_each_server_has_a_build_context_of_its_own(repo: Repo) -> None:
-    """A folder for each, which holds its Dockerfile and what that copies, and nothing else."""
+    """Its folder holds only the Dockerfile and the files that the Dockerfile copies."""
     servers = repo.path / "dev/stack/servers"
     dockerfiles = {path.parent.name: path for path in servers.glob("*/Dockerfile")}
     assert dockerfiles.keys() == set(repo.deployment.dev_services)
@@ -75,8 +75,8 @@ def test_each_server_has_a_build_context_of_its_own(repo: Repo) -> None:
 
 
 @every_variant
-def test_passwords_are_made_and_reach_the_container(repo: Repo) -> None:
-    """Compose takes from .env what `make up` writes there; the rest is for who registers."""
+def test_passwords_are_generated_and_reach_the_container(repo: Repo) -> None:
+    """Compose reads them from .env, where `make up` writes them. Registration uses the rest."""
     text = (repo.path / "compose.yaml").read_text()
     generated = re.search(r"^dev/stack/servers/passwords.sh (.*)$", steps(repo, "up"), re.MULTILINE)
     written = set(generated[1].split() if generated else ())
@@ -90,8 +90,8 @@ def test_passwords_are_made_and_reach_the_container(repo: Repo) -> None:
 
 
 @every_variant
-def test_all_else_is_as_deployed(repo: Repo) -> None:
-    """The container gets the settings that the answers make, but for where its servers are."""
+def test_the_container_has_the_settings_of_the_answers(repo: Repo) -> None:
+    """Only the addresses of its servers differ."""
     environment = services(repo.path)["placement"]["environment"]
     assert environment == {
         "PORT": "8778",

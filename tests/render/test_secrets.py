@@ -1,4 +1,4 @@
-"""`make secrets` says how to make all that this deployment needs, and nothing else."""
+"""`make secrets` prints how to create the Secrets that the deployment needs, and no others."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from tests.render.conftest import Repo
 from tests.support.variants import every_variant
 
 
-def make_secrets(repo: Repo, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run it there."""
-    command = ["make", "--silent", "secrets", *words]
+def make_secrets(repo: Repo, *variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `make secrets` in the repository."""
+    command = ["make", "--silent", "secrets", *variables]
     return subprocess.run(command, cwd=repo.path, text=True, capture_output=True, check=False)
 
 
 def needed(repo: Repo) -> dict[str, set[str]]:
-    """The Secrets that the answers name, each with its keys."""
-    it = repo.deployment
+    """Return the Secrets that the answers name, each with its keys."""
+    deployment = repo.deployment
     secrets: dict[str, set[str]] = {}
-    for secret, key in it.secrets.values():
+    for secret, key in deployment.secrets.values():
         secrets.setdefault(secret, set()).add(key)
     others = {
-        it.keystone_ca_secret: {"ca.crt"},
-        it.tls_secret: {"tls.crt", "tls.key"},
-        it.image_pull_secret: {".dockerconfigjson"},
+        deployment.keystone_ca_secret: {"ca.crt"},
+        deployment.tls_secret: {"tls.crt", "tls.key"},
+        deployment.image_pull_secret: {".dockerconfigjson"},
     }
     return secrets | {name: keys for name, keys in others.items() if name}
 
 
 @every_variant
-def test_the_commands_make_each_secret_once(repo: Repo) -> None:
+def test_the_commands_create_each_secret_once(repo: Repo) -> None:
     done = make_secrets(repo)
     assert (done.returncode == 0) == bool(needed(repo))
     commands = [
@@ -42,28 +42,26 @@ def test_the_commands_make_each_secret_once(repo: Repo) -> None:
         if " create secret " in line
     ]
     names = [command[command.index("generic") + 1] for command in commands]
-    keys = [set(re.findall(r"--from-file=(\S+)=FILE", " ".join(it))) for it in commands]
+    keys = [set(re.findall(r"--from-file=(\S+)=FILE", " ".join(command))) for command in commands]
     assert len(names) == len(set(names))
     assert dict(zip(names, keys, strict=True)) == needed(repo)
 
 
 @every_variant
-def test_the_external_secrets_are_the_same_ones(repo: Repo) -> None:
+def test_external_secrets_have_the_same_names_and_keys(repo: Repo) -> None:
     done = make_secrets(repo, "FORMAT=external-secrets")
     found = {
-        it["metadata"]["name"]: {piece["secretKey"] for piece in it["spec"]["data"]}
-        for it in yaml.safe_load_all(done.stdout)
-        if it
+        secret["metadata"]["name"]: {entry["secretKey"] for entry in secret["spec"]["data"]}
+        for secret in yaml.safe_load_all(done.stdout)
+        if secret
     }
     assert found == needed(repo)
 
 
 @every_variant
-def test_another_format_is_refused(repo: Repo) -> None:
+def test_an_unknown_format_is_refused(repo: Repo) -> None:
     done = make_secrets(repo, "FORMAT=toml")
     assert done.returncode != 0
     assert done.stdout == ""
     if needed(repo):
-        assert (
-            "FORMAT=toml is not known: leave it out, or say FORMAT=external-secrets" in done.stderr
-        )
+        assert "FORMAT=toml is unknown: leave it out, or set FORMAT=external-secrets" in done.stderr

@@ -15,6 +15,7 @@ from copier import run_copy
 from tests.support.template import Answers, Render
 
 Once = Callable[[str, Callable[[], object]], None]
+IsNew = Callable[[str, bytes], bool]
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +38,22 @@ def once(shared_folder: Path) -> Once:
                 done.touch()
 
     return once
+
+
+@pytest.fixture(scope="session")
+def is_new(shared_folder: Path) -> IsNew:
+    """Tell whether no worker has checked this content before, so that each is checked once."""
+
+    def is_new(check: str, content: bytes) -> bool:
+        folder = shared_folder / f"checked-{check}"
+        folder.mkdir(exist_ok=True)
+        try:
+            (folder / hashlib.sha256(content).hexdigest()).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    return is_new
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,9 @@ VARIANTS = dict(_named())
 every_variant = pytest.mark.parametrize(
     "repo",
     [
-        pytest.param(name, marks=pytest.mark.xdist_group(name))  # each is rendered by one worker
+        pytest.param(
+            name, marks=pytest.mark.xdist_group(name)
+        )  # workers do not wait for one render
         for name in VARIANTS
     ],
     indirect=True,

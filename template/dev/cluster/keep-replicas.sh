@@ -1,8 +1,9 @@
 #!/bin/sh
-# Before an update by Helm: dev/cluster/keep-replicas.sh NAMESPACE SELECTOR
+# Keep the number of replicas before an upgrade by Helm: dev/cluster/keep-replicas.sh NAMESPACE SELECTOR
 #
-# Where an autoscaler takes over, or replicaCount becomes null, Helm no longer says how many replicas
-# there are, and what nobody says is 1: all pods but one would go. So somebody else says it, too.
+# When an autoscaler takes over, or replicaCount becomes null, Helm stops owning the number of replicas.
+# A number without an owner becomes 1, so all pods except one would be removed. This script makes another
+# field manager an owner of the present number.
 # https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
 set -eu
 
@@ -12,7 +13,7 @@ namespace=$1 selector=$2
 kubectl --namespace "$namespace" get deployment --selector "$selector" \
     --output 'jsonpath={range .items[*]}{.metadata.name} {.spec.replicas}{"\n"}{end}' |
     while read -r name replicas; do
-        # An autoscaler leaves alone what is stopped.
+        # An autoscaler does not scale a Deployment that has 0 replicas.
         [ "$replicas" != 0 ] || continue
         printf '{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "%s"}, "spec": {"replicas": %s}}' \
             "$name" "$replicas" |

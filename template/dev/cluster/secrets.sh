@@ -1,7 +1,7 @@
 #!/bin/sh
-# Say how to make the Secrets of this deployment:
+# Print the commands that create the Secrets of this deployment:
 #   dev/cluster/secrets.sh NAMESPACE FORMAT NAME:KEY,KEY[:TYPE]...
-# FORMAT is empty for commands, or external-secrets for objects of that operator.
+# With FORMAT external-secrets, print objects of the External Secrets Operator instead.
 set -eu
 
 namespace=$1 format=$2
@@ -39,10 +39,10 @@ END
 
 case $format in
     '') print=command_for
-        echo '# Each FILE holds the bare value: a last line end does no harm, and a $ in it is a $.'
+        echo '# Each FILE holds only the value. A line end after it does no harm, and a $ needs no escape.'
         echo "kubectl create namespace $namespace" ;;
     external-secrets) print=external_secret ;;
-    *) echo "FORMAT=$format is not known: leave it out, or say FORMAT=external-secrets" >&2; exit 1 ;;
+    *) echo "FORMAT=$format is unknown: leave it out, or set FORMAT=external-secrets" >&2; exit 1 ;;
 esac
 for secret; do
     name=${secret%%:*} rest=${secret#*:}

@@ -1,9 +1,8 @@
 #!/bin/sh
-# Make sure that the base image is there: dev/stack/base-image.sh ENGINE IMAGE
+# Make sure that the engine has the base image: dev/stack/base-image.sh ENGINE IMAGE
 #
-# An image that the engine has is left alone, one that a registry has is pulled. Where no registry
-# answers, Debian's own (debian:<suite> and debian:<suite>-slim, whatever stands before it) is made
-# from Debian's packages with mmdebstrap, under the same name.
+# An image that the engine has is kept. Otherwise it is pulled. If no registry answers, mmdebstrap creates
+# Debian's own images (debian:<suite> and debian:<suite>-slim, from any registry) from Debian's packages.
 set -eu
 
 engine=$1
@@ -22,23 +21,23 @@ if "$engine" pull "$image" >/dev/null 2>&1; then
 fi
 
 case ${image##*/} in
-    debian:latest) fail "$image cannot be pulled, and which Debian is the latest is not known here:" \
-            "name the suite, such as debian:trixie-slim." ;;
+    debian:latest) fail "$image cannot be pulled, nor created without the name of a suite. Set BASE_IMAGE to" \
+            "an image such as debian:trixie-slim." ;;
     debian:*) suite=${image##*:} suite=${suite%-slim} ;;
-    *) fail "$image cannot be pulled, and only debian:<suite>[-slim] can be made here instead. Load" \
-            "it with '$engine load', or see '$engine pull $image' for what is wrong." ;;
+    *) fail "$image cannot be pulled, and only debian:<suite>[-slim] can be created here. Load the image with" \
+            "'$engine load', or run '$engine pull $image' to see the error." ;;
 esac
-command -v mmdebstrap >/dev/null || fail "$image cannot be pulled. To make it from Debian's packages:" \
+command -v mmdebstrap >/dev/null || fail "$image cannot be pulled. To create it from Debian's packages, run:" \
     "apt-get install mmdebstrap debian-archive-keyring"
 
-say "no registry has it: making it from Debian's packages with mmdebstrap (half a minute)"
+say "no registry has it: creating it from Debian's packages with mmdebstrap, which takes half a minute"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# What this machine trusts, the base trusts: behind a proxy that signs with its own CA, a build in
-# it reaches the package index only so.
+# The base image trusts the CA certificates of this machine. Behind a proxy with its own CA, a build reaches
+# the package index only this way.
 set --
 if [ -f /etc/ssl/certs/ca-certificates.crt ]; then
     set -- --customize-hook='upload /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt'
@@ -50,6 +49,6 @@ mmdebstrap --quiet --variant=minbase --include=ca-certificates \
     --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     "$@" "$suite" "$work/base.tar" ||
-    fail "mmdebstrap could not make it: is '$suite' a Debian suite, and does its mirror answer?"
+    fail "mmdebstrap failed. Check that '$suite' is a Debian suite and that its mirror answers."
 "$engine" import --change 'CMD ["bash"]' "$work/base.tar" "$image" >/dev/null
-say "made $image"
+say "created $image"

@@ -1,7 +1,7 @@
 """Register Placement in the Keystone of this host: `register_keystone.py KEYSTONE_URL URL`.
 
 It registers the service, its endpoints and its user, and writes clouds.yaml for the OpenStack
-client. What is there already is used again, so it may be run as often as one likes.
+client. It keeps what Keystone already has, so it can run any number of times.
 """
 
 import ssl
@@ -19,13 +19,13 @@ from openstack.exceptions import SDKException
 
 CLOUDS = Path(__file__).with_name("clouds.yaml")
 CA = Path(__file__).with_name("ca.crt")
-# An operator's calls need the one; Nova's, and asking Keystone about tokens, the other.
+# Operators need the role admin. Nova needs service, and so does Placement to validate tokens.
 ROLES = ("admin", "service")
 CREDENTIAL_ID = "KEYSTONE_CREDENTIAL_ID"
 
 
 def settings() -> dict[str, str]:
-    """Return the options of [keystone_authtoken] that compose.yaml gives to Placement."""
+    """Return the options of [keystone_authtoken] that compose.yaml passes to Placement."""
     compose = yaml.safe_load(Path("compose.yaml").read_text(encoding="utf-8"))
     prefix = "OS_KEYSTONE_AUTHTOKEN__"
     environment = compose["services"]["placement"]["environment"]
@@ -40,12 +40,12 @@ class Registration:
     """One run of this script."""
 
     def __init__(self, keystone_url: str, placement_url: str) -> None:
-        """Read what is to be registered."""
+        """Read the settings and passwords of this repository."""
         self.keystone_url = keystone_url
         self.placement_url = placement_url
         self.options = settings()
         self.passwords = dotenv_values(".env")
-        # Containers use the interface that Placement is told to use; who is on the host, another.
+        # Containers use the interface in Placement's settings. Clients on the host use another one.
         self.host_interface = "internal" if self.options["interface"] == "public" else "public"
 
     def cloud(self, username: str, password: str, **scope: str) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Registration:
         return {**cloud, "cacert": str(CA.resolve())} if "cafile" in self.options else cloud
 
     def clouds(self) -> dict[str, Any]:
-        """Return what clouds.yaml holds."""
+        """Return the entries of clouds.yaml."""
         option = self.options.get
         return {
             "admin": self.cloud(
@@ -84,7 +84,7 @@ class Registration:
 
     def connect(self, name: str) -> Connection:
         """Return a connection as a user of clouds.yaml."""
-        # The catalog does not yet say where Keystone is for this host.
+        # The catalog does not have Keystone's address on this host yet.
         return openstack.connect(
             load_yaml_config=False,
             load_envvars=False,
@@ -92,11 +92,11 @@ class Registration:
             **self.clouds()[name],
         )
 
-    def user(self, identity: Any) -> None:
-        """Make sure of the service's user, and of its roles in its project."""
+    def ensure_user(self, identity: Any) -> None:
+        """Create the service's user and its project, and assign its roles."""
         auth = self.clouds()["placement"]["auth"]
-        user_domain = domain(identity, auth["user_domain_name"])
-        project_domain = domain(identity, auth["project_domain_name"])
+        user_domain = ensure_domain(identity, auth["user_domain_name"])
+        project_domain = ensure_domain(identity, auth["project_domain_name"])
         project = identity.find_project(
             auth["project_name"], domain_id=project_domain.id
         ) or identity.create_project(name=auth["project_name"], domain_id=project_domain.id)
@@ -108,18 +108,18 @@ class Registration:
             role = identity.find_role(name) or identity.create_role(name=name)
             identity.assign_project_role_to_user(project, user, role)
 
-    def endpoints(self, identity: Any, service_type: str, container: str, host: str) -> None:
-        """Say where a service is: for containers, and for who is on the host."""
+    def ensure_endpoints(self, identity: Any, service_type: str, container: str, host: str) -> None:
+        """Register the addresses of a service: for containers, and for clients on the host."""
         service = next(identity.services(type=service_type), None) or identity.create_service(
             type=service_type, name=service_type
         )
         region = self.options["region_name"]
         found = identity.endpoints(service_id=service.id, region_id=region)
-        there = {it.interface: it for it in found}
+        existing = {endpoint.interface: endpoint for endpoint in found}
         for interface in ("public", "internal", "admin"):
             url = host if interface == self.host_interface else container
-            if interface in there:
-                identity.update_endpoint(there[interface], url=url)
+            if interface in existing:
+                identity.update_endpoint(existing[interface], url=url)
             else:
                 identity.create_endpoint(
                     service_id=service.id,
@@ -128,8 +128,8 @@ class Registration:
                     region_id=region,
                 )
 
-    def credential(self) -> None:
-        """Make sure of the application credential that .env names: Keystone gives it its id."""
+    def ensure_credential(self) -> None:
+        """Create the application credential whose id is in .env. Keystone generates the id."""
         connection = self.connect("placement")
         identity, user = connection.identity, connection.current_user_id
         for old in identity.application_credentials(user):
@@ -137,29 +137,29 @@ class Registration:
                 return
             if old.name == "placement":
                 identity.delete_application_credential(user, old)
-        made = identity.create_application_credential(
+        created = identity.create_application_credential(
             user, "placement", secret=self.passwords["KEYSTONE_CREDENTIAL_SECRET"]
         )
-        set_key(".env", CREDENTIAL_ID, made.id, quote_mode="never")
+        set_key(".env", CREDENTIAL_ID, created.id, quote_mode="never")
 
     def run(self) -> None:
-        """Do all of it."""
+        """Register Placement and write clouds.yaml."""
         if "cafile" in self.options:
             address = urlsplit(self.keystone_url)
             certificate = ssl.get_server_certificate((str(address.hostname), address.port or 443))
             CA.write_text(certificate, encoding="utf-8")
         identity = self.connect("admin").identity
-        self.user(identity)
-        self.endpoints(identity, "identity", self.options["auth_url"], self.keystone_url)
-        self.endpoints(identity, "placement", "http://placement:8778", self.placement_url)
+        self.ensure_user(identity)
+        self.ensure_endpoints(identity, "identity", self.options["auth_url"], self.keystone_url)
+        self.ensure_endpoints(identity, "placement", "http://placement:8778", self.placement_url)
         if self.options["auth_type"] == "v3applicationcredential":
-            self.credential()
+            self.ensure_credential()
         CLOUDS.touch(mode=0o600)
         CLOUDS.write_text(yaml.safe_dump({"clouds": self.clouds()}), encoding="utf-8")
 
 
-def domain(identity: Any, name: str) -> Any:
-    """Return the domain of this name, made where there is none."""
+def ensure_domain(identity: Any, name: str) -> Any:
+    """Return the domain with this name, and create it if it is missing."""
     return identity.find_domain(name) or identity.create_domain(name=name)
 
 
@@ -167,4 +167,4 @@ if __name__ == "__main__":
     try:
         Registration(*sys.argv[1:3]).run()
     except (SDKException, ClientException) as error:
-        sys.exit(f"Keystone does not do as it is asked: {error}")
+        sys.exit(f"Keystone refused a request of the registration: {error}")

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Make up each password that .env lacks: dev/stack/servers/passwords.sh NAME... What is there stays as it is.
+# Generate each password that .env lacks: dev/stack/servers/passwords.sh NAME... Existing lines are kept.
 set -eu
 umask 077
 
 touch .env
 chmod 600 .env
-# A last line without an end would swallow what follows.
+# Without a line end, the last line would swallow what follows.
 [ -z "$(tail -c 1 .env)" ] || echo >>.env
 for name; do
     grep -Eq "^(export +)?$name=" .env ||

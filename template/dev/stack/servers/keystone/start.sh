@@ -1,13 +1,13 @@
 #!/bin/sh
-# Run Keystone with an administrator whose password is KEYSTONE_ADMIN_PASSWORD, in KEYSTONE_REGION.
-# Its database and keys are in /var/lib/keystone, where a volume keeps them. OS_<GROUP>__<OPTION> sets
-# any option. With KEYSTONE_TLS=true it serves HTTPS; the authority to trust is then /tls/ca.crt.
+# Run Keystone in the region KEYSTONE_REGION with the administrator's password KEYSTONE_ADMIN_PASSWORD.
+# Its database and keys are in /var/lib/keystone, which is a volume. OS_<GROUP>__<OPTION> sets any option.
+# With KEYSTONE_TLS=true it serves HTTPS, and clients must trust the CA certificate /tls/ca.crt.
 set -eu
 : "${KEYSTONE_ADMIN_PASSWORD:?is not set}" "${KEYSTONE_REGION:?is not set}"
 
 PATH=/opt/keystone/bin:$PATH
 state=/var/lib/keystone
-# Its libraries warn of each other.
+# Keystone's libraries print deprecation warnings about each other.
 export PYTHONWARNINGS=ignore
 export OS_DATABASE__CONNECTION="sqlite:///$state/keystone.db"
 export OS_FERNET_TOKENS__KEY_REPOSITORY="$state/fernet-keys"
@@ -19,7 +19,7 @@ socket="--http-socket :5000"
 if [ "${KEYSTONE_TLS:-}" = true ]; then
     url=https://keystone:5000/v3
     socket="--https-socket :5000,/tls/ca.crt,$state/tls.key"
-    # Its own authority: one certificate that signs itself.
+    # The server's certificate is its own CA certificate.
     [ -f /tls/ca.crt ] && [ -f "$state/tls.key" ] || openssl req -x509 -nodes -days 3650 \
         -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=keystone \
         -addext subjectAltName=DNS:keystone,DNS:localhost,IP:127.0.0.1 \
@@ -27,19 +27,20 @@ if [ "${KEYSTONE_TLS:-}" = true ]; then
         -keyout "$state/tls.key" -out /tls/ca.crt 2>/dev/null
 fi
 
-# Once, and again when one of these has changed. Each leaves alone what is there.
-given="$(sha256sum /requirements.txt) $KEYSTONE_ADMIN_PASSWORD $KEYSTONE_REGION $url"
-if [ "$(cat "$state/given" 2>/dev/null)" != "$given" ]; then
+# Initialize Keystone at the first start, and again when one of these values changes. Each command keeps
+# existing data.
+values="$(sha256sum /requirements.txt) $KEYSTONE_ADMIN_PASSWORD $KEYSTONE_REGION $url"
+if [ "$(cat "$state/values" 2>/dev/null)" != "$values" ]; then
     keystone-manage db_sync
     keystone-manage fernet_setup
     keystone-manage credential_setup
     OS_BOOTSTRAP_PASSWORD=$KEYSTONE_ADMIN_PASSWORD keystone-manage bootstrap \
         --bootstrap-region-id "$KEYSTONE_REGION" \
         --bootstrap-public-url "$url" --bootstrap-internal-url "$url" --bootstrap-admin-url "$url"
-    (umask 077 && echo "$given" >"$state/given")
+    (umask 077 && echo "$values" >"$state/values")
 fi
 
-# shellcheck disable=SC2086 # the socket is two words
+# shellcheck disable=SC2086 # $socket is two arguments
 exec uwsgi --plugin python3 --virtualenv /opt/keystone --module keystone.wsgi.api:application $socket \
     --master --processes 2 --threads 2 --need-app --buffer-size 65535 --disable-logging \
     --add-header 'Connection: close'

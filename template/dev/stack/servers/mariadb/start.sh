@@ -1,19 +1,19 @@
 #!/bin/sh
-# Run MariaDB with a database for Placement, whose user has the password DATABASE_PASSWORD.
-# Arguments go to mariadbd. All of it is in /var/lib/mysql, where a volume keeps it.
+# Run MariaDB with a database and a user for Placement. DATABASE_PASSWORD is the user's password.
+# Arguments are passed to mariadbd. The data is in /var/lib/mysql, which is a volume.
 set -eu
 : "${DATABASE_PASSWORD:?is not set}"
 
 data=/var/lib/mysql/data
 
-# Half a data directory is none: it gets its name when it is whole.
+# mariadb-install-db writes to a temporary name, so that an interrupted one leaves no half-written data.
 if [ ! -d "$data" ]; then
     rm -rf "$data.new"
     mariadb-install-db --datadir="$data.new" --skip-test-db >/dev/null
     mv "$data.new" "$data"
 fi
 
-# Read at each start: what is missing is made, and the password is the one given now.
+# MariaDB runs this at each start. It creates what is missing and sets the current password.
 umask 077
 cat >/tmp/placement.sql <<END
 CREATE DATABASE IF NOT EXISTS placement CHARACTER SET utf8mb3;
@@ -22,5 +22,5 @@ ALTER USER placement@'%' IDENTIFIED BY '$DATABASE_PASSWORD';
 GRANT ALL ON placement.* TO placement@'%';
 END
 
-# No name is looked up for who connects: containers have none, and the search may take seconds.
+# Clients in containers have no host name, and looking for one may take seconds.
 exec mariadbd --datadir="$data" --bind-address='*' --skip-name-resolve --init-file=/tmp/placement.sql "$@"

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Run PostgreSQL with a database for Placement, whose user has the password DATABASE_PASSWORD.
-# Arguments go to postgres. All of it is in /var/lib/postgresql, where a volume keeps it.
+# Run PostgreSQL with a database and a user for Placement. DATABASE_PASSWORD is the user's password.
+# Arguments are passed to postgres. The data is in /var/lib/postgresql, which is a volume.
 set -eu
 : "${DATABASE_PASSWORD:?is not set}"
 
 PATH=$(echo /usr/lib/postgresql/*/bin):$PATH
 data=/var/lib/postgresql/data
 
-# Half a cluster is none: it gets its name when it is whole.
+# initdb writes to a temporary name, so that an interrupted one leaves no half-written cluster.
 if [ ! -d "$data" ]; then
     rm -rf "$data.new"
     initdb --pgdata "$data.new" --encoding UTF8 --locale C.UTF-8 --auth-local trust >/dev/null
@@ -15,7 +15,7 @@ if [ ! -d "$data" ]; then
     mv "$data.new" "$data"
 fi
 
-# While nobody else can reach it: what is missing is made, and the password is the one given now.
+# Create what is missing and set the current password, while no client can connect.
 pg_ctl --pgdata "$data" --silent --wait --options "-c listen_addresses=''" start >/dev/null
 psql --quiet --set ON_ERROR_STOP=1 postgres <<'END'
 \getenv password DATABASE_PASSWORD
