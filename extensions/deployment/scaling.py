@@ -49,5 +49,5 @@ class Scaling(Database):
         if self.autoscaled:
             return f"{self.autoscale_min} to {self.autoscale_max} replicas"
         if self.replicas == 0:
-            return "stopped"
+            return "0 replicas (stopped)"
         return "1 replica" if self.replicas == 1 else f"{self.replicas} replicas"

@@ -214,6 +214,7 @@ def test_image_carries_the_release() -> None:
         ({}, 1, 1, "one process"),
         ({"database": "mysql"}, 2, 4, "1 replica"),
         ({"database": "mysql", "replicas": 3}, 2, 4, "3 replicas"),
+        ({"database": "mysql", "replicas": 0}, 2, 4, "0 replicas (stopped)"),
         ({"database": "postgresql", "scaling": "autoscale"}, 2, 4, "2 to 10 replicas"),
     ],
 )

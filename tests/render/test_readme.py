@@ -91,8 +91,9 @@ def test_every_named_target_exists(repo: Repo) -> None:
     assert {"build", "up", "test", "down"} <= set(
         re.findall(r"^make ([a-z0-9-]+)", readme(repo), re.MULTILINE)
     )
-    assert named <= targets(repo)
-    assert targets(repo) == set(" ".join(phony).split()) - STEPS
+    listed = targets(repo)
+    assert named <= listed
+    assert listed == set(" ".join(phony).split()) - STEPS
 
 
 @every_variant
@@ -106,6 +107,19 @@ def test_console_commands_name_existing_programs_and_files(repo: Repo) -> None:
                 if re.fullmatch(r"(?:\./)?[a-z][\w-]*/[\w./-]*|\./[\w.-]+", word):
                     path = word.removeprefix("./")
                     assert path in NOT_RENDERED or (repo.path / path).exists(), (name, command)
+
+
+@every_variant
+def test_helm_commands_pass_both_values_files(repo: Repo) -> None:
+    """The answers first, then the user's own; only placedock.md installs the chart's defaults."""
+    for name, page in pages(repo).items():
+        for command in commands(page):
+            if command.startswith("helm") and "placement-chart" in command:
+                values = re.findall(r"--values (\S+)", command)
+                expected = (
+                    [] if name == "docs/placedock.md" else ["values.yaml", "values.local.yaml"]
+                )
+                assert values == expected, (name, command)
 
 
 @every_variant
