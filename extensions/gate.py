@@ -12,7 +12,7 @@ all messages at once, exit code 1, and nothing written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +59,12 @@ class Gate:
         """
         if self._stored or self._conf["overwrite"] or not self._conf["defaults"]:
             return
-        excluded = GitIgnoreSpec.from_lines([*deployment.excluded_paths, *self._conf["exclude"]])
         kept = GitIgnoreSpec.from_lines([*RENDERED_ONCE, *self._conf["skip_if_exists"]])
         names = [
             f"{name}: exists already, and --defaults never asks whether to replace a file; "
             "move it away, or commit it and add --overwrite"
-            for name in _rendered_names()
-            if Path(self._conf["dst_path"], name).exists()
-            and not excluded.match_file(name)
-            and not kept.match_file(name)
+            for name in rendered_files(deployment, self._conf["exclude"])
+            if Path(self._conf["dst_path"], name).exists() and not kept.match_file(name)
         ]
         _refuse(REFUSED_FILES, names)
 
@@ -106,6 +103,15 @@ class Gate:
         return ""
 
 
+def rendered_files(deployment: Deployment, exclude: Iterable[str] = ()) -> list[str]:
+    """List the files that Copier renders for this deployment, except the answers file."""
+    template = Path(__file__).parent.parent / "template"
+    paths = (path.relative_to(template) for path in template.rglob("*") if path.is_file())
+    names = sorted(path.as_posix().removesuffix(".jinja") for path in paths)
+    excluded = GitIgnoreSpec.from_lines(["{{*", *deployment.excluded_paths, *exclude])
+    return [name for name in names if not excluded.match_file(name)]
+
+
 def stored_answers(conf: Mapping[str, Any]) -> Mapping[str, Any]:
     """Read the answers file of the destination."""
     path = Path(conf["dst_path"], conf["answers_file"])
@@ -135,13 +141,6 @@ def _is_replay(conf: Mapping[str, Any], *copies: str) -> bool:
     """
     names = tuple(f"copier._main.{copy}_copy." for copy in copies or ("old", "new"))
     return any(part.startswith(names) for part in Path(conf["dst_path"]).parts)
-
-
-def _rendered_names() -> Iterator[str]:
-    """Return the names of all files that the template can render, in order."""
-    template = Path(__file__).parent.parent / "template"
-    paths = (path.relative_to(template) for path in template.rglob("*") if path.is_file())
-    return iter(sorted(path.as_posix().removesuffix(".jinja") for path in paths))
 
 
 def _refuse(head: str, errors: list[str], fix: str = "") -> None:

@@ -86,7 +86,10 @@ def test_model_refuses_invalid_answers(file: Path) -> None:
     assert find_errors(case["answers"]) == case["messages"]
 
 
-@pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param(file, id=file.stem, marks=pytest.mark.xdist_group(file.stem)) for file in VALID],
+)
 def test_valid_answers_are_stored_as_given(file: Path, render: Render) -> None:
     """The answers file holds the given answers, and the defaults of other questions asked."""
     answers = load(file)

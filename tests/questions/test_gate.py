@@ -1,9 +1,10 @@
-"""What the gate promises beyond the files of answers: trust, updates, and a user's own files."""
+"""What the gate refuses on update, and what Copier itself refuses before the gate."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -13,33 +14,25 @@ import pytest
 from copier import run_copy, run_update
 from copier.errors import UserMessageError
 
-from tests.support.template import Render, commit_all, git, load
+from tests.support.template import Render, RunCopier, commit_all, git, load
 
+Publish = Callable[[Mapping[str, str]], Path]
 
-def copier(*arguments: object, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
-    """Run Copier's command line as a process of its own, with nobody to answer."""
-    command = [python, "-m", "copier", *map(str, arguments)]
-    return subprocess.run(
-        command, text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False
-    )
+OPERATOR = {
+    "release": "2025.1",
+    "database": "postgresql",
+    "auth_strategy": "keystone",
+    "exposure": "ingress",
+    "replicas": 3,
+}
 
 
 @pytest.fixture
-def repository(copier_template: Path, tmp_path: Path) -> Path:
+def repository(render: Render, tmp_path: Path) -> Path:
     """A committed repository of an operator on 2025.1 with Keystone behind an ingress."""
-    answers = {
-        "release": "2025.1",
-        "database": "postgresql",
-        "auth_strategy": "keystone",
-        "exposure": "ingress",
-        "replicas": 3,
-    }
-    destination = tmp_path / "repo"
-    run_copy(
-        str(copier_template), destination, data=answers, defaults=True, unsafe=True, quiet=True
-    )
-    commit_all(destination)
-    return destination
+    shutil.copytree(render(OPERATOR), tmp_path / "repo")
+    commit_all(tmp_path / "repo")
+    return tmp_path / "repo"
 
 
 def update(repository: Path, **data: object) -> None:
@@ -48,7 +41,7 @@ def update(repository: Path, **data: object) -> None:
 
 
 def change_stored_answers(repository: Path, **answers: object) -> None:
-    """Edit the answers file by hand, against its own advice, and commit that."""
+    """Edit the answers file by hand, against its own advice, and commit."""
     path = repository / ".copier-answers.yml"
     lines = [
         line for line in path.read_text().splitlines() if line.partition(":")[0] not in answers
@@ -58,30 +51,33 @@ def change_stored_answers(repository: Path, **answers: object) -> None:
     commit_all(repository)
 
 
-def test_without_trust_nothing_is_rendered(copier_template: Path, tmp_path: Path) -> None:
-    """Copier refuses by itself: exit code 4, and the word to add."""
-    done = copier("copy", "--defaults", copier_template, tmp_path / "repo")
-    assert done.returncode == 4
-    assert "--trust" in done.stderr
+def test_without_trust_nothing_is_rendered(
+    plain_template: Path, run_copier: RunCopier, tmp_path: Path
+) -> None:
+    """Copier itself refuses with exit code 4, and names the missing option."""
+    code, said = run_copier("copy", "--defaults", plain_template, tmp_path / "repo")
+    assert code == 4
+    assert "--trust" in said
     assert not (tmp_path / "repo").exists()
 
 
-def test_with_trust_the_default_is_rendered(copier_template: Path, tmp_path: Path) -> None:
-    """The command of the README, less where the template comes from."""
-    done = copier("copy", "--trust", "--defaults", copier_template, tmp_path / "repo")
+def test_with_trust_the_default_is_rendered(plain_template: Path, tmp_path: Path) -> None:
+    """The command of the README, with another place of the template."""
+    command = [sys.executable, "-m", "copier", "copy", "--trust", "--defaults"]
+    done = subprocess.run(
+        [*command, plain_template, tmp_path / "repo"], text=True, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert load(tmp_path / "repo/.copier-answers.yml")["project_name"] == "placement"
 
 
-def test_without_the_package_of_the_extension_copier_says_what_to_install(
-    copier_template: Path, tmp_path: Path
-) -> None:
-    """Why the README's command has `--with copier-template-extensions`."""
+def test_copier_names_the_missing_extension_package(plain_template: Path, tmp_path: Path) -> None:
+    """Therefore the README's command has `--with copier-template-extensions`."""
     hide = "import sys; sys.modules['copier_template_extensions'] = None"
     without = f"{hide}; from copier._cli import CopierApp; CopierApp.run()"
     command = [sys.executable, "-c", without, "copy", "--trust", "--defaults"]
     done = subprocess.run(
-        [*command, str(copier_template), str(tmp_path / "repo")],
+        [*command, plain_template, tmp_path / "repo"],
         text=True,
         capture_output=True,
         stdin=subprocess.DEVNULL,
@@ -92,15 +88,15 @@ def test_without_the_package_of_the_extension_copier_says_what_to_install(
     assert not (tmp_path / "repo").exists()
 
 
-def test_answers_on_the_command_line_are_text_and_still_fit(
-    copier_template: Path, tmp_path: Path
+def test_text_on_the_command_line_becomes_numbers_and_booleans(
+    plain_template: Path, run_copier: RunCopier, tmp_path: Path
 ) -> None:
-    """`--data` gives "3" and "true"; they are a number and a truth all the same."""
-    done = copier(
-        *("copy", "--trust", "--defaults", "--data", "database=mysql", "--data", "replicas=3"),
-        *("--data", "network_policy=true", copier_template, tmp_path / "repo"),
+    """`--data` passes "3" and "true", which are valid for such questions."""
+    data = ("--data", "database=mysql", "--data", "replicas=3", "--data", "network_policy=true")
+    code, said = run_copier(
+        "copy", "--trust", "--defaults", *data, plain_template, tmp_path / "repo"
     )
-    assert done.returncode == 0, done.stderr
+    assert code == 0, said
     stored = load(tmp_path / "repo/.copier-answers.yml")
     assert (stored["replicas"], stored["network_policy"]) == (3, True)
 
@@ -119,10 +115,10 @@ def test_answers_on_the_command_line_are_text_and_still_fit(
         ({"database": "sqlite"}, "replicas: SQLite serves a single process, not 3 replicas"),
     ],
 )
-def test_an_update_that_contradicts_what_is_stored_is_refused(
+def test_update_that_contradicts_stored_answers_is_refused(
     repository: Path, answers: Mapping[str, object], message: str
 ) -> None:
-    """Copier by itself would drop the stored answer, and with it the replicas or the ingress."""
+    """Copier itself would drop the stored answer, and with it the replicas or the ingress."""
     before = git(repository, "rev-parse", "HEAD")
     with pytest.raises(UserMessageError, match=message):
         update(repository, **answers)
@@ -130,8 +126,8 @@ def test_an_update_that_contradicts_what_is_stored_is_refused(
     assert git(repository, "rev-parse", "HEAD") == before
 
 
-def test_no_release_goes_back(repository: Path) -> None:
-    """The database would not follow."""
+def test_update_to_an_older_release_is_refused(repository: Path) -> None:
+    """A database cannot be downgraded."""
     update(repository, release="2025.2")
     commit_all(repository)
     with pytest.raises(
@@ -141,8 +137,8 @@ def test_no_release_goes_back(repository: Path) -> None:
     assert git(repository, "status", "--porcelain") == ""
 
 
-def test_a_slurp_step_and_a_changed_setting_are_taken(repository: Path) -> None:
-    """What is allowed arrives in the answers and in the files."""
+def test_update_applies_a_slurp_step_and_a_changed_setting(repository: Path) -> None:
+    """Both reach the stored answers and the rendered files."""
     update(repository, release="2026.1", replicas=5)
     stored = load(repository / ".copier-answers.yml")
     values = load(repository / "values.yaml")
@@ -158,107 +154,40 @@ def test_a_slurp_step_and_a_changed_setting_are_taken(repository: Path) -> None:
         ({"keystone_auth_url": "keystone"}, "keystone_auth_url: 'keystone' is not an http"),
     ],
 )
-def test_a_stored_answer_edited_into_nonsense_stops_the_update(
-    repository: Path, edited: Mapping[str, object], message: str
+def test_invalid_stored_answer_stops_the_update(
+    repository: Path, edited: Mapping[str, str], message: str
 ) -> None:
-    """Copier by itself would take the default instead, without a word.
-
-    The advice is followed to its end: what Copier wrote is put back, and the update goes through.
-    """
+    """Copier itself would silently use the default instead."""
     change_stored_answers(repository, **edited)
-    with pytest.raises(UserMessageError, match=message) as refused:
+    with pytest.raises(UserMessageError, match=message):
         update(repository)
-    assert "Restore what Copier wrote there (git log -p .copier-answers.yml)" in str(refused.value)
     assert git(repository, "status", "--porcelain") == ""
 
+
+def test_update_succeeds_after_the_fix_that_the_refusal_describes(repository: Path) -> None:
+    """The user restores what Copier wrote, and then changes the answer."""
+    change_stored_answers(repository, replicas="many")
+    fix = "Restore what Copier wrote there (git log -p .copier-answers.yml) and commit."
+    with pytest.raises(UserMessageError, match=re.escape(fix)):
+        update(repository)
     git(repository, "checkout", "HEAD~1", "--", ".copier-answers.yml")
     commit_all(repository)
     update(repository, replicas=4)
     assert load(repository / ".copier-answers.yml")["replicas"] == 4
 
 
-def test_a_directory_with_files_in_the_way_is_left_as_it_is(
-    copier_template: Path, tmp_path: Path
-) -> None:
-    """Where nobody is there to be asked, every file that would be replaced is named."""
-    mine = {"Makefile": "mine:\n", "gabbi.yaml": "mine: true\n", "notes.txt": "mine\n"}
-    for name, text in mine.items():
-        (tmp_path / name).write_text(text)
-    done = copier("copy", "--trust", "--defaults", copier_template, tmp_path)
-    assert done.returncode == 1
-    assert "Makefile: exists already" in done.stderr
-    assert "gabbi.yaml: exists already" in done.stderr
-    assert "notes.txt" not in done.stderr
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == mine
-
-
-def test_a_directory_with_other_files_is_joined(copier_template: Path, tmp_path: Path) -> None:
-    """What the template does not render stays, the user's own values included."""
-    (tmp_path / "notes.txt").write_text("mine\n")
-    (tmp_path / "values.local.yaml").write_text("threads: 2\n")
-    done = copier("copy", "--trust", "--defaults", copier_template, tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "notes.txt").read_text() == "mine\n"
-    assert (tmp_path / "values.local.yaml").read_text() == "threads: 2\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "answers"),
-    [
-        ("dev/keystone.sh", ()),  # rendered with Keystone only
-        ("dev/Dockerfile", ()),  # dev/Dockerfile.jinja of the template, with a server only
-        (".gitlab-ci.yml", ()),  # GitHub is the default
-        (".github/workflows/ci.yml", ("--data", "ci=gitlab")),
-        ("gabbits/local/README.md", ()),  # rendered once, kept from then on
-        ("gabbi.yaml", ("--exclude", "gabbi.yaml")),
-        ("gabbi.yaml", ("--skip", "gabbi.yaml")),
-    ],
-)
-def test_a_file_that_the_answers_exclude_is_not_in_the_way(
-    name: str, answers: tuple[str, ...], copier_template: Path, tmp_path: Path
-) -> None:
-    """Copier would leave it alone, so the gate does not refuse it."""
-    mine = tmp_path / "repo" / name
-    mine.parent.mkdir(parents=True)
-    mine.write_text("mine\n")
-    done = copier(*("copy", "--trust", "--defaults", *answers), copier_template, tmp_path / "repo")
-    assert done.returncode == 0, done.stderr
-    assert mine.read_text() == "mine\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "answers"),
-    [
-        ("dev/keystone.sh", ("--data", "auth_strategy=keystone")),
-        ("dev/Dockerfile", ("--data", "database=mysql")),
-        (".github/workflows/ci.yml", ()),
-    ],
-)
-def test_a_file_that_would_be_replaced_is_in_the_way(
-    name: str, answers: tuple[str, ...], copier_template: Path, tmp_path: Path
-) -> None:
-    """The same files, with answers that render them."""
-    mine = tmp_path / "repo" / name
-    mine.parent.mkdir(parents=True)
-    mine.write_text("mine\n")
-    done = copier(*("copy", "--trust", "--defaults", *answers), copier_template, tmp_path / "repo")
-    assert done.returncode == 1
-    assert f"{name}: exists already" in done.stderr
-    assert mine.read_text() == "mine\n"
-
-
-def test_the_users_own_values_are_rendered_once(repository: Path) -> None:
-    """An update leaves values.local.yaml alone, whatever it changes."""
+def test_update_keeps_the_users_own_values(repository: Path) -> None:
+    """values.local.yaml is rendered once."""
     (repository / "values.local.yaml").write_text("threads: 2\n")
     commit_all(repository)
     update(repository, replicas=4)
     assert load(repository / "values.local.yaml") == {"threads": 2}
 
 
-def test_the_same_answers_give_the_same_bytes(
+def test_same_answers_render_the_same_bytes(
     render: Render, copier_template: Path, tmp_path: Path
 ) -> None:
-    """No date, no random number and no host name gets into a rendered file."""
+    """No rendered file contains a date, a random number or a host name."""
     run_copy(str(copier_template), tmp_path / "again", defaults=True, unsafe=True, quiet=True)
     first, again = render({}), tmp_path / "again"
     files = {path.relative_to(first) for path in first.rglob("*") if path.is_file()}
@@ -268,71 +197,71 @@ def test_the_same_answers_give_the_same_bytes(
 
 
 @pytest.fixture
-def newer(copier_template: Path, tmp_path: Path) -> Callable[[Mapping[str, str]], Path]:
-    """Make a newer version of the template: files in which one text becomes another."""
+def publish_newer(copier_template: Path, tmp_path: Path) -> Publish:
+    """Publish a newer version of the template, with replacements in its files."""
 
-    def newer(edits: Mapping[str, str]) -> Path:
+    def publish(edits: Mapping[str, str]) -> Path:
         template = tmp_path / "newer"
         git(tmp_path, "clone", "--quiet", str(copier_template), str(template))
         files = [template / "copier.yml", *template.glob("extensions/**/*.py")]
         for old, new in edits.items():
-            [file] = [it for it in files if re.search(old, it.read_text(), re.MULTILINE)]
+            [file] = [path for path in files if re.search(old, path.read_text(), re.MULTILINE)]
             file.write_text(re.sub(old, new, file.read_text(), flags=re.MULTILINE))
         commit_all(template)
         git(template, "tag", "100.0.0")
         return template
 
-    return newer
+    return publish
 
 
-def take(repository: Path, template: Path, **data: object) -> None:
-    """Update to another version of the template, found at another place."""
+def update_from(template: Path, repository: Path, **data: object) -> None:
+    """Update from a template at another path."""
     answers = repository / ".copier-answers.yml"
     answers.write_text(re.sub(r"_src_path: .*", f"_src_path: {template}", answers.read_text()))
     commit_all(repository)
     update(repository, **data)
 
 
-def test_a_retired_question_does_not_stop_an_update(
-    repository: Path, newer: Callable[[Mapping[str, str]], Path]
+def test_update_ignores_the_stored_answer_to_a_removed_question(
+    repository: Path, publish_newer: Publish
 ) -> None:
-    """Copier gives what is stored to its temporary copies as if somebody had answered it."""
-    template = newer(
+    """Copier passes stored answers to its temporary copies as if they were data."""
+    template = publish_newer(
         {
             r"^network_policy:\n(  .*\n)+": "",
             r"^    network_policy: .*\n": "",
             r"not deployment\.network_policy": "True",
         }
     )
-    take(repository, template, replicas=4)
+    update_from(template, repository, replicas=4)
     stored = load(repository / ".copier-answers.yml")
     assert "network_policy" not in stored
     assert (stored["_commit"], stored["replicas"]) == ("100.0.0", 4)
     assert load(repository / "values.yaml")["replicaCount"] == 4
 
 
-def test_a_stored_answer_that_a_new_rule_refuses_stops_the_update(
-    repository: Path, newer: Callable[[Mapping[str, str]], Path]
+def test_stored_answer_that_a_new_rule_refuses_stops_the_update(
+    repository: Path, publish_newer: Publish
 ) -> None:
-    """Until it is answered anew, as the message says."""
-    template = newer({r"whole_number\(0, MOST_REPLICAS\)": "whole_number(0, 2)"})
+    """It continues after the answer is changed, as the message says."""
+    template = publish_newer({r"whole_number\(0, MOST_REPLICAS\)": "whole_number(0, 2)"})
     message = "replicas: 3 is not valid; use a whole number from 0 to 2\n.* --data NAME=VALUE"
     with pytest.raises(UserMessageError, match=message):
-        take(repository, template)
+        update_from(template, repository)
     assert git(repository, "status", "--porcelain") == ""
     update(repository, replicas=2)
     assert load(repository / ".copier-answers.yml")["replicas"] == 2
 
 
-def test_a_retired_release_is_left_by_a_step_that_openstack_supports(
-    repository: Path, newer: Callable[[Mapping[str, str]], Path]
+def test_deployment_on_a_removed_release_can_be_upgraded(
+    repository: Path, publish_newer: Publish
 ) -> None:
-    """Who is still on it can go on, though nobody can begin with it."""
-    template = newer(
+    """By a step that OpenStack supports. New deployments cannot choose that release."""
+    template = publish_newer(
         {r"^    for path in sorted(.*)$": r'    for path in sorted\1 if path.stem != "2025.1"'}
     )
     with pytest.raises(UserMessageError, match=r"release: '2025\.1' is not available"):
-        take(repository, template)
+        update_from(template, repository)
     with pytest.raises(UserMessageError, match=r"to 2026\.2 in one step; use 2025\.2 or 2026\.1"):
         update(repository, release="2026.2")
     assert git(repository, "status", "--porcelain") == ""
@@ -341,7 +270,7 @@ def test_a_retired_release_is_left_by_a_step_that_openstack_supports(
 
 
 def test_the_documented_copier_command_changes_an_answer(repository: Path) -> None:
-    """As it stands there, but for the Copier that runs it."""
+    """The command in docs/upgrades.md, without `uvx`."""
     page = (repository / "docs/upgrades.md").read_text()
     command = re.search(r"^uvx .* copier (update [^`]+)\n```", page, re.MULTILINE)
     assert command

@@ -20,10 +20,10 @@ LAST = "ci"
 
 
 class Terminal:
-    """Copier on a terminal, with some answers given beforehand by `--data`."""
+    """Copier on a terminal, with some answers given by `--data`."""
 
     def __init__(self, arguments: list[str], given: Mapping[str, str]) -> None:
-        """Start it."""
+        """Start Copier."""
         self.given = given
         data = [part for item in given.items() for part in ("--data", "=".join(item))]
         self.process = pexpect.spawn(
@@ -34,28 +34,28 @@ class Terminal:
             timeout=60,
         )
 
-    def sees(self, text: str) -> None:
-        """Wait until this is shown."""
+    def expect(self, text: str) -> None:
+        """Wait for this text."""
         self.process.expect_exact(text)
 
-    def is_asked(self, name: str) -> None:
-        """Wait until this question is shown."""
-        self.sees(HELP[name].partition("?")[0])
+    def expect_question(self, name: str) -> None:
+        """Wait for this question."""
+        self.expect(HELP[name].partition("?")[0])
 
-    def types(self, text: str) -> None:
-        """Replace what is there by this, and press Enter."""
+    def enter(self, text: str) -> None:
+        """Replace the proposed answer by this text, and press Enter."""
         self.process.send(f"{CLEAR}{text}{ENTER}")
 
-    def presses_enter_from(self, first: str, last: str) -> None:
-        """Take the defaults of these questions and of those asked between them."""
+    def accept_defaults(self, first: str, last: str) -> None:
+        """Press Enter at all questions from the first to the last."""
         answers = vars(Answers.model_validate(self.given))
         for name in QUESTIONS[QUESTIONS.index(first) : QUESTIONS.index(last) + 1]:
             if name not in self.given and is_asked(name, answers):
-                self.is_asked(name)
+                self.expect_question(name)
                 self.process.send(ENTER)
 
-    def ends(self, code: int) -> None:
-        """Wait for its end."""
+    def expect_exit(self, code: int) -> None:
+        """Wait for the end of the process."""
         self.process.expect(pexpect.EOF)
         self.process.wait()
         assert self.process.exitstatus == code

@@ -133,11 +133,11 @@ def test_a_file_with_a_name_of_ours_stays_where_a_person_says_no(
     follow(BLOCKS[:2], repository, copier_template)
     terminal = Terminal(["copy", str(copier_template), str(repository)], {})
     try:
-        terminal.presses_enter_from("project_name", LAST)
-        terminal.sees("Overwrite .gitignore?")
+        terminal.accept_defaults("project_name", LAST)
+        terminal.expect("Overwrite .gitignore?")
         terminal.process.send("n")
-        terminal.sees("is ready")
-        terminal.ends(0)
+        terminal.expect("is ready")
+        terminal.expect_exit(0)
     finally:
         terminal.process.close(force=True)
     commit_all(repository)
