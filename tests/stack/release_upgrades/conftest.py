@@ -12,8 +12,9 @@ import pytest
 from copier import run_copy
 
 from tests.support.containers import new_name
+from tests.support.repositories import update
 from tests.support.stack import InstallTools, Stack, TagImages
-from tests.support.template import change_answers, commit_all
+from tests.support.template import commit_all
 
 Image = Callable[[str], str]
 
@@ -32,9 +33,10 @@ class Repository(Stack):
         assert done.returncode != 0, done.stdout[-4000:]
         return done.stdout + done.stderr
 
-    def change_answer(self, answer: str) -> None:
-        """Change an answer, and commit."""
-        change_answers(self.repository, answer)
+    def change_answers(self, **answers: str) -> None:
+        """Change answers, and commit."""
+        update(self.repository, answers)
+        commit_all(self.repository)
 
     @property
     def serving_image(self) -> str:

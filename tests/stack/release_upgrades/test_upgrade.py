@@ -42,7 +42,7 @@ def test_data_is_the_same_after_each_step(
         before = contents(client)
         secrets = (repo.repository / ".env").read_bytes() if database != "sqlite" else b""
         for release in path[1:]:
-            repo.change_answer(f"release={release}")
+            repo.change_answers(release=release)
             repo = replace(repo, image=tag_images({"release": release, "database": database}))
             output = repo.make_without_build("upgrade")
             assert contents(client) == before
