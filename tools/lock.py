@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 ROOT = Path(__file__).parent.parent
 RELEASES = ROOT / "releases"
@@ -81,6 +82,14 @@ def lock_dev(name: str, folder: str, *options: str) -> None:
     (DEV / folder / "requirements.txt").write_text(locked, encoding="utf-8")
 
 
+def lock_linters() -> None:
+    """Lock the linters of rendered repositories in the versions that check the template itself."""
+    command = ["uv", "export", "--frozen", "--quiet", "--no-hashes", "--no-emit-project"]
+    with NamedTemporaryFile(suffix=".txt") as versions:
+        subprocess.run([*command, "--output-file", versions.name], cwd=ROOT, check=True)
+        lock_dev("lint", "lint", "--constraints", versions.name)
+
+
 def pin_tool() -> None:
     """Write the exact versions of the maintenance tool, and lock them for the tests."""
     print("pinning the maintenance tool", flush=True)
@@ -104,7 +113,7 @@ def main() -> None:
         lock_release(release)
     if not sys.argv[1:]:
         lock_dev("stack", "stack", "--upgrade")
-        lock_dev("lint", "lint", "--upgrade")
+        lock_linters()
         # Both are installed together.
         stack = str(DEV / "stack/requirements.txt")
         lock_dev("openstack", "stack/keystone", "--constraints", stack)

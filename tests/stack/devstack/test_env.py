@@ -331,7 +331,7 @@ def test_files_that_are_not_there(repository: Path, devstack_env: DevstackEnv) -
         given = {**sample_paths("2019-mysql"), "LOCAL_CONF": missing}
         done = devstack_env(repository, **given)
         assert done.returncode != 0
-        assert f"{missing} is not there: say PLACEMENT_CONF=… LOCAL_CONF=…" in done.stderr
+        assert f"{missing} does not exist: set PLACEMENT_CONF and LOCAL_CONF" in done.stderr
 
 
 def test_image_that_is_not_there(repository: Path, devstack_env: DevstackEnv) -> None:
