@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from placement import policies
 
 from tests.support.containers import CONNECTION, NEWEST, RELEASES, serving, succeed
+from tests.support.placement_gabbits import FILES, Service
 from tests.support.template import ROOT
-from tests.support.upstream_gabbits import FILES, Service
 
 BACKENDS = ("postgresql", "mariadb", "sqlite")
 # The settings that a fixture of Placement needs. Every other fixture needs the default ones.

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from tests.stack.placement_api.conftest import Deployment
 from tests.support.containers import NEWEST, RELEASES
+from tests.support.placement_gabbits import FILES, FUNCTIONAL, Service, empty, run
 from tests.support.template import ROOT, load
-from tests.support.upstream_gabbits import FILES, FUNCTIONAL, Service, empty, run
 
 
 @pytest.fixture(autouse=True)
