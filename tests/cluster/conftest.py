@@ -1,74 +1,85 @@
-"""A real cluster: KUBECONFIG says where it is, CLUSTER_LOAD gives it an archive of an image."""
+"""A real cluster, which KUBECONFIG names. The command CLUSTER_LOAD loads image archives into it."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from copier import run_copy
 
 from extensions.deployment import Deployment
-from tests.support.cluster_servers import SERVERS
 from tests.support.containers import succeed
 from tests.support.servers import DevImage
 from tests.support.sharing import Once
-from tests.support.site import IMAGES, KEYSTONE, OLD_AND_NEW, RESTRICTED, Site, database_url
+from tests.support.site import (
+    GATEWAY,
+    IMAGES,
+    KEYSTONE_SECRET,
+    RESTRICTED,
+    Site,
+    database_secret,
+)
 from tests.support.template import Answers, commit_all
 
-NewSite = Callable[[Answers], AbstractContextManager[Site]]
-# The Gateway of the cluster, and the class of its Ingresses.
-GATEWAY = ("gateway", "gateway")
-# Several deployments share two cores: what they ask for must not keep one of them waiting.
-LITTLE = "resources:\n  requests:\n    cpu: 100m\n"
+# Several deployments share two cores, so a large request would keep pods waiting.
+SMALL_REQUESTS = "resources:\n  requests:\n    cpu: 50m\n"
+
+
+class NewSite(Protocol):
+    """What `new_site` returns."""
+
+    def __call__(self, answers: Answers, *releases: str) -> AbstractContextManager[Site]:
+        """Make a site for these answers, whose pods may run the other releases later."""
 
 
 @pytest.fixture(scope="session")
-def cluster(
-    engine: str,
-    image: Callable[[str], str],
-    dev_image: DevImage,
-    once: Once,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    """Give the cluster all images, once for all workers."""
+def load_image(
+    engine: str, once: Once, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], None]:
+    """Load an image into the cluster, once for all workers."""
     for variable in ("KUBECONFIG", "CLUSTER_LOAD"):
         if not os.environ.get(variable):
-            pytest.fail(f"{variable} is not set: CONTRIBUTING.md says which cluster the tests want")
+            pytest.fail(f"{variable} is not set: see `make test-cluster` in CONTRIBUTING.md")
 
-    def load_all() -> None:
-        for name in [*map(image, OLD_AND_NEW), *map(dev_image, SERVERS)]:
-            archive = tmp_path_factory.mktemp("archive") / "image.tar"
-            succeed(engine, "save", "--output", archive, name)
+    def load(image: str) -> None:
+        archive = tmp_path_factory.mktemp("archive") / "image.tar"
+
+        def save_and_load() -> None:
+            succeed(engine, "save", "--output", archive, image)
             succeed(*os.environ["CLUSTER_LOAD"].split(), archive)
             archive.unlink()
 
-    once("cluster-images", load_all)
+        once(f"cluster-{image.replace('/', '-')}", save_and_load)
+
+    return load
 
 
 @pytest.fixture(scope="session")
-def gateway() -> str:
-    """Return the address of the cluster's Gateway, which serves its Ingresses, too."""
+def gateway(load_image: Callable[[str], None]) -> str:
+    """Return the address of the cluster's Gateway, which also serves its Ingresses."""
     name, namespace = GATEWAY
-    command = ["kubectl", "--namespace", namespace, "get", "gateway", name, "--output", "json"]
-    found = json.loads(subprocess.check_output(command, text=True))
+    found = Site(Path.cwd(), namespace).get("gateway", name)
     address: str = found["status"]["addresses"][0]["value"]
     return f"http://{address}"
 
 
 @pytest.fixture(scope="session")
 def new_site(
-    copier_template: Path, cluster: None, tmp_path_factory: pytest.TempPathFactory
+    copier_template: Path,
+    image: Callable[[str], str],
+    dev_image: DevImage,
+    load_image: Callable[[str], None],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> NewSite:
-    """Render a repository, and make its namespace with servers and Secrets, gone in the end."""
+    """Render a repository and create its namespace with servers and Secrets; delete it later."""
 
     @contextmanager
-    def new(answers: Answers) -> Iterator[Site]:
+    def new(answers: Answers, *releases: str) -> Iterator[Site]:
         name = f"placement-{uuid.uuid4().hex[:8]}"
         answers = {"project_name": name, "image_repository": IMAGES, **answers}
         deployment = Deployment(**answers)
@@ -77,15 +88,18 @@ def new_site(
         run_copy(
             str(copier_template), repository, data=answers, defaults=True, unsafe=True, quiet=True
         )
-        (repository / "values.local.yaml").write_text(LITTLE, encoding="utf-8")
+        (repository / "values.local.yaml").write_text(SMALL_REQUESTS, encoding="utf-8")
         commit_all(repository)
+        servers = deployment.dev_services
+        for built in (*map(dev_image, servers), *map(image, {deployment.release, *releases})):
+            load_image(built)
         site = Site(repository, name)
         try:
             site.kubectl("create", "namespace", name)
             site.kubectl("label", "namespace", name, RESTRICTED)
-            site.start(*deployment.dev_services)
+            site.start_servers(*servers)
             if deployment.cluster_secrets:
-                site.make_secrets(KEYSTONE | database_url(deployment.database))
+                site.create_secrets(KEYSTONE_SECRET | database_secret(deployment.database))
             yield site
         finally:
             site.kubectl("delete", "namespace", name, "--wait=false")

@@ -1,9 +1,8 @@
-"""What an operator does by day: under a constant load, and not one request may fail."""
+"""Changes by an operator under constant load: no request fails."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -11,12 +10,11 @@ import pytest
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from tests.cluster.conftest import NewSite
-from tests.cluster.test_deploy import BEHIND_THE_GATEWAY
 from tests.support.servers import PASSWORD
-from tests.support.site import OLD_AND_NEW, Site, no_request_fails, total
+from tests.support.site import BEHIND_THE_GATEWAY, OLD_AND_NEW, Site, figures, no_request_fails
 
 OLD, NEW = OLD_AND_NEW
-# The tests share one site, each leaving it as it serves: one worker runs them in this order.
+# The tests share a site, so one worker runs them in this order.
 pytestmark = pytest.mark.xdist_group("under-load")
 
 UnderLoad = Callable[[], AbstractContextManager[None]]
@@ -24,7 +22,7 @@ UnderLoad = Callable[[], AbstractContextManager[None]]
 
 @pytest.fixture(scope="module")
 def site(new_site: NewSite) -> Iterator[Site]:
-    """Deploy the older release, two replicas of it."""
+    """Deploy two replicas of the older release."""
     answers = {
         "database": "postgresql",
         "release": OLD,
@@ -32,45 +30,45 @@ def site(new_site: NewSite) -> Iterator[Site]:
         "allow_noauth2_exposure": True,
         **BEHIND_THE_GATEWAY,
     }
-    with new_site(answers) as made:
-        made.make("deploy")
-        yield made
+    with new_site(answers, NEW) as site:
+        site.make("deploy")
+        yield site
 
 
 @pytest.fixture
 def under_load(
     site: Site, gateway: str, record_property: Callable[[str, object], None]
 ) -> UnderLoad:
-    """Keep the load on while a block runs, and fail with it if a request does."""
+    """Load Placement while a block runs; a failed request fails the test."""
 
     @contextmanager
     def under_load() -> Iterator[None]:
         with no_request_fails(gateway, site.host) as loads:
             yield
-        record_property("figures", total(loads))
+        record_property("figures", figures(loads))
         assert site.restarts() == 0
 
     return under_load
 
 
-def test_another_release_after_a_sync_that_fails(site: Site, under_load: UnderLoad) -> None:
+def test_an_upgrade_after_a_failed_db_sync(site: Site, under_load: UnderLoad) -> None:
     before = set(site.pods())
-    site.answer(f"release={NEW}")
+    site.set_answers(f"release={NEW}")
     with under_load():
-        own(site, "postgres")
+        change_owner(site, "postgres")
         done = site.try_make("deploy")
         assert done.returncode != 0
         assert "must be owner of" in done.stdout + done.stderr
         assert set(site.pods()) == before
-        own(site, "placement")
+        change_owner(site, "placement")
         site.make("deploy")
     images = {pod["spec"]["containers"][0]["image"] for pod in site.pods().values()}
     assert images == {f"localhost/placement-test:{NEW}"}
     assert "online-data-migrations" in site.kubectl("get", "jobs", "--output", "name")
 
 
-def own(site: Site, role: str) -> None:
-    """Give the table that says of which release the schema is to a role; all others may read it."""
+def change_owner(site: Site, role: str) -> None:
+    """Change the owner of the table that holds the schema's revision; all others may read it."""
     statement = (
         f"ALTER TABLE alembic_version OWNER TO {role}; GRANT ALL ON alembic_version TO public"
     )
@@ -78,12 +76,12 @@ def own(site: Site, role: str) -> None:
     site.kubectl("exec", "deployment/postgresql", "--", *psql)
 
 
-def test_a_setting_and_the_way_back(site: Site, under_load: UnderLoad) -> None:
+def test_a_changed_setting_and_a_rollback(site: Site, under_load: UnderLoad) -> None:
     url = f"postgresql+psycopg2://placement:{PASSWORD}@postgresql.{site.name}.svc/placement"
     site.kubectl("create", "secret", "generic", "elsewhere", f"--from-literal=connection={url}")
     before = set(site.pods())
     with under_load():
-        site.answer("database_secret=elsewhere")
+        site.set_answers("database_secret=elsewhere")
         site.make("deploy")
         assert not before & set(site.pods())
         site.helm("rollback", site.name, "--wait")
@@ -94,10 +92,10 @@ def test_a_setting_and_the_way_back(site: Site, under_load: UnderLoad) -> None:
         for source in volume.get("projected", {}).get("sources", ())
     }
     assert secret == "placement-database"
-    site.answer("database_secret=placement-database")
+    site.set_answers("database_secret=placement-database")
 
 
-def test_all_pods_are_moved_away_in_turn(site: Site, under_load: UnderLoad) -> None:
+def test_an_eviction_of_all_pods(site: Site, under_load: UnderLoad) -> None:
     before = set(site.pods())
     with under_load():
         nodes = workers(site)
@@ -112,13 +110,13 @@ def test_all_pods_are_moved_away_in_turn(site: Site, under_load: UnderLoad) -> N
 
 
 def workers(site: Site) -> list[str]:
-    """Return the nodes that pods may run on."""
+    """Return the nodes that run pods."""
     nodes = site.get("nodes")["items"]
-    return [it["metadata"]["name"] for it in nodes if "taints" not in it["spec"]]
+    return [node["metadata"]["name"] for node in nodes if "taints" not in node["spec"]]
 
 
 def drain(site: Site, node: str) -> None:
-    """Drain a node of what is tested here, and let it have pods again."""
+    """Drain the pods of the site from a node, and allow new ones again."""
     pods = f"--pod-selector=app.kubernetes.io/instance={site.name}"
     try:
         site.kubectl("drain", node, pods, "--delete-emptydir-data", "--force", "--timeout=180s")
@@ -129,11 +127,11 @@ def drain(site: Site, node: str) -> None:
 
 @retry(stop=stop_after_delay(90), wait=wait_fixed(1), reraise=True)
 def evict(site: Site, pod: str) -> None:
-    """Ask for what a drain asks for, again while the PodDisruptionBudget forbids it."""
+    """Request an eviction as a drain does, again while the PodDisruptionBudget forbids it."""
     metadata = {"name": pod, "namespace": site.name}
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
     path = f"/api/v1/namespaces/{site.name}/pods/{pod}/eviction"
-    site.kubectl("create", "--raw", path, "--filename", "-", given=json.dumps(eviction))
+    site.kubectl("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
 
 
 def test_a_restart(site: Site, under_load: UnderLoad) -> None:
@@ -144,36 +142,26 @@ def test_a_restart(site: Site, under_load: UnderLoad) -> None:
     assert not before & set(site.pods())
 
 
-def test_more_replicas_and_fewer(site: Site, under_load: UnderLoad) -> None:
+def test_fewer_and_more_replicas(site: Site, under_load: UnderLoad) -> None:
+    """New answers win over the values of the installed release, even with --reuse-values."""
     with under_load():
         for number in (1, 3):
-            site.answer(f"replicas={number}")
-            site.make("deploy")
+            site.set_answers(f"replicas={number}")
+            site.make("deploy", "HELM_ARGS=--reuse-values")
             site.wait_for_pods(number)
+            assert site.values()["replicaCount"] == number
 
 
-def test_an_autoscaler_takes_over_what_runs_and_gives_it_back(
+def test_an_autoscaler_takes_over_the_running_pods_and_leaves_them(
     site: Site, under_load: UnderLoad
 ) -> None:
-    numbers: list[int] = []
-    deployed = threading.Event()
-
-    def watch() -> None:
-        while not deployed.wait(0.1):
-            numbers.append(site.deployment()["spec"]["replicas"])
-
-    watching = threading.Thread(target=watch)
     with under_load():
-        site.answer("scaling=autoscale", "autoscale_min=2", "autoscale_max=4")
-        watching.start()
-        try:
+        site.set_answers("scaling=autoscale", "autoscale_min=2", "autoscale_max=4")
+        with site.recorded_replicas() as numbers:
             site.make("deploy")
             wait_for_the_autoscaler(site)
-        finally:
-            deployed.set()
-            watching.join()
         assert min(numbers) == 3
-        site.answer("scaling=fixed", "replicas=2")
+        site.set_answers("scaling=fixed", "replicas=2")
         site.make("deploy")
         site.wait_for_pods(2)
     assert site.get("horizontalpodautoscaler")["items"] == []
@@ -181,7 +169,7 @@ def test_an_autoscaler_takes_over_what_runs_and_gives_it_back(
 
 @retry(stop=stop_after_delay(60), wait=wait_fixed(1), reraise=True)
 def wait_for_the_autoscaler(site: Site) -> None:
-    """Wait until it has looked at the pods, which it takes away only after five minutes."""
+    """Wait until the autoscaler has measured the pods. It removes none for five minutes."""
     status = site.get("horizontalpodautoscaler", site.name)["status"]
     assert "averageUtilization" in json.dumps(status["currentMetrics"])
     assert status["desiredReplicas"] >= 3

@@ -10,14 +10,14 @@ from tests.support.servers import PASSWORD
 
 @dataclass(frozen=True)
 class InCluster:
-    """A server: what its Service listens on, what it is told, and how it tells that it is ready."""
+    """A server: the port of its Service, its environment and its arguments."""
 
     port: int
     env: tuple[tuple[str, str], ...] = ()
     arguments: tuple[str, ...] = ()
 
     def manifests(self, name: str, image: str) -> dict[str, Any]:
-        """Return its Deployment and its Service, fit for Pod Security "restricted"."""
+        """Return its Deployment and Service, which conform to the "restricted" standard."""
         labels = {"server": name}
         container = {
             "name": name,

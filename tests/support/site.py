@@ -1,4 +1,4 @@
-"""A rendered repository and its namespace: what an operator does there, by the same commands."""
+"""A rendered repository and its namespace, used by the same commands as an operator uses."""
 
 from __future__ import annotations
 
@@ -14,21 +14,35 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from tests.support.cluster_servers import SERVERS, URLS
 from tests.support.containers import RELEASES, Output
 from tests.support.load import Load, light_load
 from tests.support.servers import PASSWORD
-from tests.support.template import change_answers
+from tests.support.template import change_answers, commit_all, load
 
 IMAGES = "localhost/placement-test"
-# Seconds that a target of a repository may take.
-LONGEST = 400
+# A limit for each command, in seconds.
+TIMEOUT = 400
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 OLD_AND_NEW = RELEASES[-2:]
-# What the Secrets hold, by key, where the database is not concerned.
-KEYSTONE = {
+# The name and the namespace of the cluster's Gateway.
+GATEWAY = ("gateway", "gateway")
+BEHIND_THE_GATEWAY = {
+    "exposure": "gateway",
+    "gateway_name": GATEWAY[0],
+    "gateway_namespace": GATEWAY[1],
+}
+WITH_KEYSTONE = {
+    "auth_strategy": "keystone",
+    "keystone_auth_url": "http://keystone:5000/v3",
+    "keystone_public_url": "http://keystone:5000",
+    "keystone_memcached_servers": "memcached:11211",
+}
+# The keys of Keystone's Secret.
+KEYSTONE_SECRET = {
     "username": "placement",
     "password": PASSWORD,
     "memcache_secret_key": "only-for-tests-as-well",
@@ -37,60 +51,79 @@ KEYSTONE = {
 
 @dataclass(frozen=True)
 class Site:
-    """One rendered repository and the namespace that is called like it."""
+    """A rendered repository, and the namespace and Helm release with its name."""
 
     repository: Path
     name: str
 
-    def try_make(self, *words: str, env: dict[str, str] | None = None) -> Output:
-        """Run make there, whatever comes of it."""
-        return self.run("make", *words, env=env)
+    # ---- Commands ----
 
-    def make(self, *words: str, env: dict[str, str] | None = None) -> str:
-        """Run make there and return what it prints; it has to succeed."""
-        return succeeded(self.try_make(*words, env=env))
-
-    def run(self, *words: str, env: dict[str, str] | None = None, given: str = "") -> Output:
-        """Run a command there."""
+    def run(self, *command: str, env: dict[str, str] | None = None, stdin: str = "") -> Output:
+        """Run a command in the repository, whether it succeeds or not."""
         return subprocess.run(
-            words,
+            command,
             cwd=self.repository,
             env={**os.environ, **(env or {})},
-            input=given,
+            input=stdin,
             text=True,
             capture_output=True,
-            timeout=LONGEST,
+            timeout=TIMEOUT,
             check=False,
         )
 
-    def helm(self, *words: str) -> str:
+    def try_make(self, *arguments: str, env: dict[str, str] | None = None) -> Output:
+        """Run make in the repository, whether it succeeds or not."""
+        return self.run("make", *arguments, env=env)
+
+    def make(self, *arguments: str, env: dict[str, str] | None = None) -> str:
+        """Run make in the repository and return its output; it has to succeed."""
+        return output(self.try_make(*arguments, env=env))
+
+    def helm(self, *arguments: str) -> str:
         """Run helm in the namespace; it has to succeed."""
-        return succeeded(self.run("helm", "--namespace", self.name, *words))
+        return output(self.run("helm", "--namespace", self.name, *arguments))
 
-    def kubectl(self, *words: str, given: str = "") -> str:
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Run kubectl in the namespace; it has to succeed."""
-        return succeeded(self.run("kubectl", "--namespace", self.name, *words, given=given))
+        return output(self.run("kubectl", "--namespace", self.name, *arguments, stdin=stdin))
 
-    def get(self, *words: str) -> dict[str, Any]:
-        """Return what there is in the namespace."""
-        found: dict[str, Any] = json.loads(self.kubectl("get", *words, "--output", "json"))
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """Return an object or a list of objects in the namespace."""
+        found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "--output", "json"))
         return found
 
-    def answer(self, *answers: str) -> None:
-        """Change answers, and commit."""
-        change_answers(self.repository, *answers)
+    # ---- Repository ----
 
     @property
     def host(self) -> str:
-        """The name that it is published under."""
+        """The host name of the Ingress or HTTPRoute."""
         return f"{self.name}.local"
 
+    def set_answers(self, *answers: str) -> None:
+        """Change answers, and commit."""
+        change_answers(self.repository, *answers)
+
+    def set_values(self, values: str) -> None:
+        """Write values.local.yaml, and commit."""
+        (self.repository / "values.local.yaml").write_text(values, encoding="utf-8")
+        commit_all(self.repository)
+
+    def values(self) -> dict[str, Any]:
+        """Return the values of the Helm release, as `helm get values` shows them."""
+        return dict(yaml.safe_load(self.helm("get", "values", self.name, "--output", "yaml")))
+
+    def answers(self) -> dict[str, Any]:
+        """Return the values that the answers set."""
+        return dict(load(self.repository / "values.yaml"))
+
+    # ---- Pods ----
+
     def deployment(self) -> dict[str, Any]:
-        """Return the Deployment of the Helm release that has the site's name."""
+        """Return the Deployment of the Helm release with the site's name."""
         return self.get("deployment", self.name)
 
     def pods(self, release: str | None = None) -> dict[str, dict[str, Any]]:
-        """Return the pods of a Helm release that serve, and are not about to go, by name."""
+        """Return the API's pods of a Helm release by name, except terminating ones."""
         instance = f"app.kubernetes.io/instance={release or self.name}"
         selector = f"{instance},app.kubernetes.io/component=api"
         found = self.get("pods", "--selector", selector)["items"]
@@ -100,34 +133,79 @@ class Site:
             if "deletionTimestamp" not in pod["metadata"]
         }
 
+    def revisions(self) -> set[str]:
+        """Return the revisions of the Deployment that have pods."""
+        return {pod["metadata"]["labels"]["pod-template-hash"] for pod in self.pods().values()}
+
     def restarts(self) -> int:
-        """How often the containers of these pods were started anew."""
-        statuses = [it for pod in self.pods().values() for it in pod["status"]["containerStatuses"]]
+        """Return how often the containers of the API's pods restarted."""
+        pods = self.pods().values()
+        statuses = [status for pod in pods for status in pod["status"]["containerStatuses"]]
         return sum(status["restartCount"] for status in statuses)
 
     def wait_for_pods(self, number: int) -> None:
-        """Wait until so many pods are left, all of them ready."""
+        """Wait until the Deployment has exactly this number of pods, all of them ready."""
         self.kubectl("rollout", "status", f"deployment/{self.name}", "--timeout=180s")
 
-        @retry(stop=stop_after_delay(120), wait=wait_fixed(0.5), reraise=True)
+        @retry(stop=stop_after_delay(120), wait=wait_fixed(1), reraise=True)
         def wait() -> None:
             assert len(self.pods()) == number
 
         wait()
 
-    def start(self, *servers: str) -> None:
+    @contextmanager
+    def recorded_replicas(self) -> Iterator[list[int]]:
+        """Record each number of replicas that the Deployment asks for while the block runs."""
+        numbers: list[int] = []
+        command = ["kubectl", "--namespace", self.name, "get", "deployment", self.name, "--watch"]
+        command += ["--output", "jsonpath={.spec.replicas}{'\\n'}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
+            try:
+                yield numbers
+            finally:
+                watch.terminate()
+                lines, _ = watch.communicate()
+                numbers += [int(line) for line in lines.split()]
+
+    # ---- Servers and Secrets ----
+
+    def start_servers(self, *servers: str) -> None:
         """Start servers in the namespace and wait until they listen."""
         for server in servers:
             manifests = SERVERS[server].manifests(server, f"{IMAGES}-{server}:latest")
-            self.kubectl("apply", "--filename", "-", given=json.dumps(manifests))
+            self.kubectl("apply", "--filename", "-", stdin=json.dumps(manifests))
         for server in servers:
-            self.kubectl("rollout", "status", f"deployment/{server}", "--timeout=120s")
+            self.kubectl("rollout", "status", f"deployment/{server}", "--timeout=300s")
 
-    def take_away(self, server: str) -> None:
-        """Let nobody reach a server any more: new connections are refused, it runs on.
+    def create_secrets(self, values: dict[str, str]) -> None:
+        """Run the commands that `make secrets` prints, with these values for the keys."""
+        folder = self.repository / "values"
+        folder.mkdir()
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+        for key, value in values.items():
+            (folder / key).write_text(value, encoding="utf-8")
+        printed = self.make("secrets")
+        commands = re.sub(r"--from-file=(\S+)=FILE", r"--from-file=\1=values/\1", printed)
+        # The namespace exists, because it has the servers.
+        commands = commands.replace(f"kubectl create namespace {self.name}\n", "")
+        output(self.run("sh", "-eu", stdin=commands))
 
-        A Service that leads nowhere is the proxy's work on each node, and some time passes until it
-        is done; it returns when no pod gets through any more.
+    def register(self) -> None:
+        """Register Placement in the Keystone of the namespace, as `make up` does on one host."""
+        passwords = ("KEYSTONE_ADMIN_PASSWORD", "KEYSTONE_PLACEMENT_PASSWORD")
+        lines = "".join(f"{name}={PASSWORD}\n" for name in passwords)
+        (self.repository / ".env").write_text(lines, encoding="utf-8")
+        self.make("dev/stack/.venv/bin")
+        python = "dev/stack/.venv/bin/python dev/stack/keystone/register_keystone.py"
+        shell = f'{python} "$URL/v3" http://{self.name}:8778'
+        forward = ("dev/cluster/port-forward.sh", self.name, "server=keystone")
+        output(self.run(*forward, "sh", "-euc", shell))
+
+    def disconnect(self, server: str) -> None:
+        """Cut all pods off from a running server.
+
+        kube-proxy on each node applies the changed Service a moment later, so this waits until
+        every pod fails to connect.
         """
         port = self.get("service", server)["spec"]["ports"][0]["port"]
         connect = f"import socket; socket.create_connection(({server!r}, {port}), 1)"
@@ -138,44 +216,31 @@ class Site:
             done = self.run("kubectl", "--namespace", self.name, "exec", pod, *python)
             assert "refused" in done.stderr or "timed out" in done.stderr, done
 
-        self.select(server, "nobody")
+        self.select(server, "no-pod")
         for pod in self.pods():
             wait_until_refused(pod)
 
-    def give_back(self, server: str) -> None:
-        """Let everybody reach it again."""
+    def reconnect(self, server: str) -> None:
+        """Connect all pods to a server again."""
         self.select(server, server)
 
     def select(self, service: str, pods: str) -> None:
-        """Lead a server's Service to other pods."""
+        """Change which pods the Service of a server selects."""
         patch = json.dumps({"spec": {"selector": {"server": pods}}})
         self.kubectl("patch", "service", service, "--patch", patch)
 
-    def make_secrets(self, values: dict[str, str]) -> None:
-        """Do as `make secrets` says, with these values for the keys."""
-        folder = self.repository / "values"
-        folder.mkdir()
-        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-        for key, value in values.items():
-            (folder / key).write_text(value, encoding="utf-8")
-        said = self.make("secrets")
-        commands = re.sub(r"--from-file=(\S+)=FILE", r"--from-file=\1=values/\1", said)
-        # The namespace is there, because the servers are.
-        commands = commands.replace(f"kubectl create namespace {self.name}\n", "")
-        succeeded(self.run("sh", "-eu", given=commands))
 
-
-def succeeded(done: Output) -> str:
-    """Return what a command printed, if it succeeded."""
+def output(done: Output) -> str:
+    """Return the output of a command, which has to have succeeded."""
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     return done.stdout
 
 
 @contextmanager
 def no_request_fails(address: str, host: str) -> Iterator[list[Load]]:
-    """Keep a light load on it while the block runs, by clients that keep connections and others.
+    """Keep a light load on Placement while the block runs, by clients with and without keep-alive.
 
-    It goes on for a while after the block, for what is still on its way.
+    The load starts before the block and ends after it, so that it meets what begins or ends late.
     """
     headers = {"x-auth-token": "admin", "host": host}
     with ExitStack() as open_clients:
@@ -183,25 +248,24 @@ def no_request_fails(address: str, host: str) -> Iterator[list[Load]]:
             open_clients.enter_context(httpx.Client(base_url=address, headers={**headers, **more}))
             for more in ({}, {"connection": "close"})
         ]
-        with ExitStack() as working:
-            loads = [working.enter_context(light_load(client)) for client in clients]
+        with ExitStack() as running:
+            loads = [running.enter_context(light_load(client)) for client in clients]
             time.sleep(2)
             yield loads
             time.sleep(3)
         for load in loads:
-            assert load.failed == {}
+            assert load.failed == {}, load.failed
             assert len(load.requests) > 20
             load.check_writes()
 
 
-def total(loads: list[Load]) -> str:
-    """Return how many requests there were and how long the slowest took."""
+def figures(loads: list[Load]) -> str:
+    """Return the number of requests and the longest time of one."""
     number = sum(len(load.requests) for load in loads)
-    return (
-        f"{number} requests, none failed, the slowest took {max(it.longest for it in loads):.1f} s"
-    )
+    longest = max(load.longest for load in loads)
+    return f"{number} requests, none failed, the slowest took {longest:.1f} s"
 
 
-def database_url(database: str) -> dict[str, str]:
-    """Return what the Secret of a database in the cluster holds."""
+def database_secret(database: str) -> dict[str, str]:
+    """Return the keys of the Secret of a database in the cluster."""
     return {"connection": URLS[database]} if database in URLS else {}
