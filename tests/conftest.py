@@ -1,4 +1,4 @@
-"""What all tiers share: a committed copy of the template, and rendered repositories."""
+"""Fixtures and options of all tiers."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ pytest_plugins = [
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add what `make test-all` sets."""
-    parser.addoption("--all", action="store_true", help="run the full cross products, too")
+    """Add the option that `make test-all` sets."""
+    parser.addoption("--all", action="store_true", help="also run the full cross products")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name what only `make test-all` runs: what takes long and rarely breaks by itself."""
-    config.addinivalue_line("markers", "only_all: run with --all alone")
+    """Add the marker of tests that only `make test-all` runs: long ones that rarely fail alone."""
+    config.addinivalue_line("markers", "only_all: run only with --all")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only `make test-all` runs."""
+    """Deselect the tests that only `make test-all` runs."""
     if not config.getoption("--all"):
         items[:] = [item for item in items if not item.get_closest_marker("only_all")]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _as_at_a_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep out the developer's own Copier defaults, and the `make test` that runs this.
+def _user_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Remove the developer's Copier defaults and the variables of the `make test` that runs this.
 
-    dev/maintain runs the maintenance tool of the work tree, which is faster than to install it from
-    git; test_maintain.py does that.
+    dev/maintain runs the maintenance tool of the work tree, because installing it from git takes
+    long. test_maintain.py installs it from git.
     """
     with pytest.MonkeyPatch.context() as patch:
         settings = tmp_path_factory.mktemp("settings") / "settings.yml"
@@ -54,7 +54,7 @@ def _as_at_a_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def copier_template_paths() -> list[str]:
-    """Tell pytest-copier what belongs to the template."""
+    """Return the parts of the template that pytest-copier copies."""
     return [
         "CHANGELOG.md",
         "copier.yml",
