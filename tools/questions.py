@@ -1,4 +1,4 @@
-"""Write docs/reference/questions.md from copier.yml: `make docs`."""
+"""Write docs/reference/questions.md from copier.yml: `python -m tools.questions`."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ ROOT = Path(__file__).parent.parent
 INTRODUCTION = """\
 <!-- Written by `make docs` from copier.yml. -->
 
-# The questions
+# Questions
 
-In the order in which they are asked. Every one has a default, so `--defaults` asks none. Passwords
-are never asked: where one is needed, the question is for the name of a Kubernetes Secret.
+The questions are in the order in which Copier asks them. Every question has a default, so
+`--defaults` asks none. No question asks for a password: where Placement needs one, the question
+asks for the name of a Kubernetes Secret.
 
-To give an answer beforehand, use `--data NAME=VALUE`, or `--data-file` with a YAML file. To change
-one later, see [Change a setting or update the template](../how-to/change-settings.md).
+To answer without a prompt, use `--data NAME=VALUE`, or `--data-file` with a YAML file. To change an
+answer later, see [Change a setting or update the template](../how-to/change-settings.md).
 """
 
 
 def choices(name: str, question: dict[str, Any]) -> str:
-    """Say what may be answered, as one writes it in a data file: choices, or the rule's words."""
+    """Describe valid answers, as in a data file: the choices, or the words of the rule."""
     if "choices" not in question:
         return re.split(r",? such as", find_error(name, "!").partition("use ")[2])[0]
     offered = question["choices"]
     values = offered.values() if isinstance(offered, dict) else offered
-    return ", ".join(f"`{it['value'] if isinstance(it, dict) else it}`" for it in values)
+    names = (choice["value"] if isinstance(choice, dict) else choice for choice in values)
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def condition(name: str) -> str:
-    """Write when a question is asked, in words."""
+    """Describe when a question is asked."""
     conditions = [
         f"`{question}` is {' or '.join(f'`{answer}`' for answer in accepted)}"
         for question, accepted in ASKED_WHEN.get(name, {}).items()

@@ -67,8 +67,8 @@ def test_invalid_choice_is_disabled_with_the_reason(start: Start) -> None:
     terminal = start()
     terminal.accept_defaults("project_name", "allow_noauth2_exposure")
     terminal.expect_question("exposure")
-    terminal.expect("By an Ingress (exposure: with noauth2, every client that reaches the ingress")
-    terminal.expect("By a Gateway (exposure: with noauth2, every client that reaches the gateway")
+    terminal.expect("Ingress (exposure: with noauth2, every client that reaches the ingress")
+    terminal.expect("Gateway (exposure: with noauth2, every client that reaches the gateway")
 
 
 def test_contradictory_answers_are_refused_after_the_last_question(

@@ -64,7 +64,7 @@ def test_a_choice_that_is_gone_is_answered_by_a_migration(template: Path, reposi
 def test_an_added_question_has_its_default(template: Path, repository: Path) -> None:
     """And what was answered stays."""
     question = "motto:\n  type: str\n  help: What is on the wall?\n  default: none\n\n"
-    insert(template / "copier.yml", "# ---- The repository ----\n", question)
+    insert(template / "copier.yml", "# ---- Repository ----\n", question)
     field = '    motto: str = "none"\n'
     insert(template / "extensions/deployment/answers.py", '    ci: Literal["github"', field)
     publish(template, "100.0.0")
