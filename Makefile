@@ -34,7 +34,6 @@ demo-down: ## Stop the demo and delete its data
 
 check: lint ## Run the fast checks: linters, generated pages, the documentation site
 	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema --check
-	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema --check
 	@$(REFERENCE) --check
 	@$(SPHINX)
 
