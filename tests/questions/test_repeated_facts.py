@@ -1,0 +1,78 @@
+"""Facts that the image or the chart states again, because neither can import the questions' Python.
+
+The chart's number of connections is compared in tests/render/test_chart_answers.py.
+"""
+
+from __future__ import annotations
+
+import configparser
+import itertools
+import re
+
+import pytest
+
+from entrypoint import database, server
+from entrypoint.database import release
+from extensions.deployment import Deployment
+from extensions.releases import RELEASES, release_step
+from tests.support.template import ROOT, load
+
+MAJORS = range(10, 19)
+"""Major versions of Placement: all that are offered, and some before and after them."""
+
+
+def offered_step(deployed: int, wanted: int) -> bool:
+    """Return whether the questions allow this step."""
+    return not release_step(release.series(deployed), release.series(wanted))
+
+
+@pytest.mark.parametrize(("deployed", "wanted"), list(itertools.product(MAJORS, MAJORS)))
+def test_image_and_questions_allow_the_same_release_steps(deployed: int, wanted: int) -> None:
+    assert release.is_step(deployed, wanted) == offered_step(deployed, wanted)
+    assert (release.refusal(deployed, wanted) is None) == offered_step(deployed, wanted)
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_image_knows_the_release_of_each_placement_version(name: str) -> None:
+    major = int(RELEASES[name]["placement"].partition(".")[0])
+    assert release.series(major) == name
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgresql", "mysql"])
+def test_database_driver_is_the_first_that_the_image_accepts(name: str) -> None:
+    assert Deployment(database=name).database_driver == database.DRIVERS[name][0]
+
+
+def test_image_contains_the_driver_packages() -> None:
+    requirements = (ROOT / "releases/requirements.in").read_text().splitlines()
+    drivers = (Deployment(database=name).database_driver for name in ("postgresql", "mysql"))
+    assert {driver.partition("+")[2] for driver in drivers} <= set(requirements)
+
+
+def test_connections_per_pod_are_those_of_the_image() -> None:
+    """Each process has a pool, whose size the image computes from the number of threads."""
+    deployment = Deployment(database="mysql")
+    pool = sum(map(int, server.pool(deployment.threads).values()))
+    assert deployment.connections_per_pod == deployment.processes * pool
+
+
+def test_sqlite_has_one_process_with_one_thread_in_the_image_too() -> None:
+    deployment = Deployment(database="sqlite")
+    assert (deployment.processes, deployment.threads) == server.workers("sqlite:////cats.db")
+
+
+def test_threads_are_the_default_of_the_image() -> None:
+    assert Deployment(database="mysql").threads == server.THREADS
+
+
+def test_chart_waits_as_long_for_open_requests_as_uwsgi() -> None:
+    """The grace period of a pod covers the wait before SIGTERM and the wait for open requests."""
+    uwsgi = configparser.ConfigParser(strict=False, interpolation=None, delimiters="=")
+    uwsgi.read(ROOT / "template/shared/placement-uwsgi.ini")
+    mercy = uwsgi.getint("uwsgi", "worker-reload-mercy")
+    chart = ROOT / "template/placement-chart"
+    [drain] = re.findall(r"\$drain := (\d+)", (chart / "templates/requirements.yaml").read_text())
+    values = load(chart / "values.yaml")
+    assert mercy == int(drain)
+    assert f"and {mercy} for open requests" in (chart / "values.yaml").read_text()
+    assert values["terminationGracePeriodSeconds"] >= values["preStopSleepSeconds"] + mercy
