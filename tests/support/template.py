@@ -41,7 +41,7 @@ def commit_all(repository: Path) -> None:
 
 
 def change_answers(repository: Path, *answers: str) -> None:
-    """Change answers as the rendered README.md says, and commit."""
+    """Change answers as the rendered docs/upgrades.md explains, and commit."""
     command = [sys.executable, "-m", "copier", "update", "--trust", "--defaults", "--quiet"]
     command += ["--vcs-ref", ":current:", *(f"--data={answer}" for answer in answers)]
     done = subprocess.run(command, cwd=repository, text=True, capture_output=True, check=False)
