@@ -1,0 +1,117 @@
+"""The words and examples in the rendered README.md and docs/."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from extensions.deployment import Deployment, find_errors
+from extensions.releases import RELEASES
+from tests.support.variants import VARIANTS
+
+
+@pytest.mark.parametrize(
+    ("answers", "title", "url"),
+    [
+        ({}, "port 8778, inside the cluster only", None),
+        ({"exposure": "ingress"}, "http://placement.local", "http://placement.local"),
+        (
+            {"exposure": "ingress", "host": "a.example", "tls_secret": "tls"},
+            "https://a.example",
+            "https://a.example",
+        ),
+        ({"exposure": "gateway", "host": "a.example"}, "a.example", "http://a.example"),
+    ],
+)
+def test_address_title_and_public_url(answers: dict[str, Any], title: str, url: str | None) -> None:
+    """README.md prints the title; `make e2e URL=` takes the URL."""
+    deployment = Deployment(allow_noauth2_exposure=True, **answers)
+    assert deployment.address_title == title
+    if url:
+        assert deployment.public_url == url
+
+
+@pytest.mark.parametrize("answers", VARIANTS.values(), ids=VARIANTS)
+def test_example_of_a_change_is_valid_and_changes_something(answers: dict[str, Any]) -> None:
+    """The README prints it as a command."""
+    name, _, value = Deployment(**answers).example_change.partition("=")
+    assert find_errors({**answers, name: value}) == []
+    assert Deployment(**{**answers, name: value}) != Deployment(**answers)
+
+
+def test_diagram_has_a_line_for_each_part() -> None:
+    """The first line names the kind of diagram."""
+    answers: dict[str, Any] = {
+        "database": "postgresql",
+        "auth_strategy": "keystone",
+        "keystone_memcached_servers": "memcached:11211",
+        "exposure": "ingress",
+        "host": "placement.example.com",
+    }
+    assert Deployment(**answers).diagram == [
+        "flowchart LR",
+        "    client([Nova and other clients])",
+        '    client -- "http://placement.example.com" --> ingress[Ingress]',
+        "    ingress --> placement",
+        f'    placement["Placement {RELEASES["2026.2"]["placement"]}<br>1 replica"]',
+        "    placement --> database[(PostgreSQL)]",
+        '    placement -- "validates tokens" --> keystone[Keystone]',
+        '    placement -- "caches tokens" --> memcached[(memcached)]',
+    ]
+    assert '    client -- "port 8778" --> placement' in Deployment().diagram
+
+
+def test_pages_are_those_of_the_deployment() -> None:
+    """Every deployment has four pages; the others depend on the answers."""
+    always = {"kubernetes.md", "upgrades.md", "devstack.md", "placedock.md"}
+    assert Deployment().pages.keys() == always
+    answers: dict[str, Any] = {
+        "database": "mysql",
+        "scaling": "autoscale",
+        "auth_strategy": "keystone",
+        "exposure": "gateway",
+    }
+    more = {"database.md", "autoscaling.md", "keystone.md", "exposure.md"}
+    assert Deployment(**answers).pages.keys() == always | more
+
+
+@pytest.mark.parametrize(
+    ("ci", "place"),
+    [("github", ".github/workflows/"), ("gitlab", ".gitlab-ci.local.yml"), ("none", None)],
+)
+def test_own_places_include_only_those_of_this_ci_service(ci: str, place: str | None) -> None:
+    """All other places are common to all deployments."""
+    own = Deployment.model_validate({"ci": ci}).own_places
+    assert {name for name in own if "ci" in name or "github" in name} == ({place} - {None})
+    assert "values.local.yaml" in own
+
+
+@pytest.mark.parametrize(
+    ("answers", "title"),
+    [
+        ({}, "noauth2; every client that reaches Placement is admin"),
+        ({"auth_strategy": "keystone"}, "Keystone; Placement logs in with a password"),
+        (
+            {"auth_strategy": "keystone", "keystone_auth_type": "v3applicationcredential"},
+            "Keystone; Placement logs in with an application credential",
+        ),
+    ],
+)
+def test_auth_title(answers: dict[str, Any], title: str) -> None:
+    """With noauth2 it states the risk."""
+    assert Deployment(**answers).auth_title == title
+
+
+def test_keystone_keys_and_token_example() -> None:
+    """docs/keystone.md and the quick start print them."""
+    password = Deployment(auth_strategy="keystone")
+    assert password.keystone_secret_keys == ["username", "password"]
+    assert password.token_example == "$(make -s token)"
+    credential = Deployment(
+        auth_strategy="keystone",
+        keystone_auth_type="v3applicationcredential",
+        keystone_memcached_servers="memcached:11211",
+    )
+    assert credential.keystone_secret_keys == ["id", "secret", "memcache_secret_key"]
+    assert Deployment().token_example == "admin"

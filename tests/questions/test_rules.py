@@ -1,0 +1,105 @@
+"""What a single answer may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from extensions.deployment import Deployment, find_error, find_errors
+
+TEXT_QUESTIONS = [
+    name
+    for name, field in Deployment.model_fields.items()
+    if field.annotation is str and name != "release"
+]
+
+HOSTILE = [
+    'a"b',
+    "a'b",
+    "a\nb",
+    "a\r\nb",
+    "a\tb",
+    "a\x00b",
+    "a\x1b[31mb",
+    "a\u2028b",
+    "a\u200bb",
+    "a\u202eb",
+    "a\u00a0b",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "{# comment #}",
+    "{{ .Values.image }}",
+    "$(reboot)",
+    "${HOME}",
+    "$HOME",
+    "`reboot`",
+    "a;b",
+    "a&&b",
+    "a|b",
+    "a>b",
+    "a\\b",
+    "# comment",
+    "a #b",
+    "a: b",
+    "%s",
+    "100%",
+    "*alias",
+    "&anchor",
+    "!!python/object:os.system",
+    "!tag",
+    "[a]",
+    "{a: b}",
+    "- a",
+    "? a",
+    "<script>",
+    "../../etc/passwd",
+    "pl\u0430cement",
+    "\uff50lacement",
+    "placement\u0301",
+    "a" * 10_000,
+    " a",
+    "a ",
+]
+
+
+@pytest.mark.parametrize("name", TEXT_QUESTIONS)
+def test_every_text_question_refuses_hostile_text(name: str) -> None:
+    """No special character of YAML, shells, Jinja, Go templates, make or Dockerfiles is valid."""
+    assert [answer for answer in HOSTILE if not find_error(name, answer)] == []
+
+
+@pytest.mark.parametrize("name", TEXT_QUESTIONS)
+def test_refusal_is_one_short_line_of_printable_ascii(name: str) -> None:
+    """A refusal repeats no character that could harm or flood a terminal."""
+    for answer in HOSTILE:
+        error = find_error(name, answer)
+        assert error.isascii()
+        assert error.isprintable()
+        assert len(error) < 300
+        [unknown] = find_errors({answer: "x"})
+        assert unknown.isascii()
+        assert unknown.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("project_name", "a"),
+        ("project_name", "a" * 40),
+        ("image_repository", "localhost:5000/a/b_c/d--e"),
+        ("image_repository", "placement"),
+        ("base_image", "debian"),
+        ("base_image", f"registry:5000/debian:13@sha256:{'0' * 64}"),
+        ("keystone_auth_url", "http://[::1]:5000/v3"),
+        ("keystone_auth_url", "https://Keystone.Example.com/identity/v3/"),
+        ("keystone_memcached_servers", "10.0.0.1:11211,[::1]:11211,memcached:1"),
+        ("host", "a.b-c.example"),
+        ("network_policy", "Yes"),
+        ("network_policy", "false"),
+        ("replicas", "0"),
+        ("replicas", 0),
+        ("keystone_project_name", "A project of mine @home"),
+    ],
+)
+def test_unusual_valid_answers_are_accepted(name: str, answer: object) -> None:
+    """The limits themselves are valid."""
+    assert find_error(name, answer) == ""
