@@ -121,7 +121,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 # PyYAML and the Go parser of Helm differ in what they take for a number or a boolean.
-_PLAIN = re.compile(r"[A-Za-z][\w./@-]*(:[\w./@-]+)*", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z][\w./@,-]*(:[\w./@,-]+)*", re.ASCII)
 _NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
 

@@ -93,8 +93,8 @@ def test_a_network_policy_allows_the_servers_and_names_them() -> None:
 
 
 def test_a_section_reads_as_if_written_by_hand() -> None:
-    section = Section("Any", {"list": [{"name": "one"}], "url": "http://db:1/x", "tag": "2026.2"})
-    assert section.yaml == 'list:\n  - name: one\nurl: http://db:1/x\ntag: "2026.2"'
+    section = Section("Any", {"list": [{"name": "one"}], "url": "http://db:1/x,y", "tag": "2026.2"})
+    assert section.yaml == 'list:\n  - name: one\nurl: http://db:1/x,y\ntag: "2026.2"'
 
 
 @pytest.mark.parametrize(
