@@ -1,4 +1,4 @@
-"""What CHANGELOG.md tells a user who comes from an older version."""
+"""The sections of CHANGELOG.md that an update prints."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from packaging.version import Version
 
 
 def changes_since(version: str, changelog: str) -> str:
-    """Return the sections newer than a version, as git describes it: all if it has no number.
+    """Return the sections newer than a version, or all if the version has no number.
 
-    Between two versions, as in `1.0.0-3-gabcdef0`, the first number counts.
+    The version is what `git describe` prints. In `1.0.0-3-gabcdef0`, it is 1.0.0.
     """
     numbered = re.match(r"v?([0-9]+(?:\.[0-9]+)+)", version)
     known = Version(numbered[1]) if numbered else Version("0")

@@ -1,9 +1,9 @@
-"""What an update changes in a repository before it renders: one function for each change.
+"""Migrations: what an update changes in a repository before it renders, one function each.
 
-Copier runs this file in the repository, with the versions that it goes from and to, once for each
-update (`_migrations` in copier.yml). A function is called when its version lies between the two. It
-may rewrite answers, which Copier reads again afterwards, and rename files, so that what a user has
-changed in them goes along. It must not depend on how the repository was edited.
+Once per update, Copier runs this file in the repository with the old and the new version
+(`_migrations` in copier.yml). It calls the functions of the versions in between. A function may
+rewrite answers, which Copier then reads again, and rename files, which keeps the user's edits. It
+must work however the user has edited the repository.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from packaging.version import Version
 ANSWERS = Path(".copier-answers.yml")
 
 MIGRATIONS: list[tuple[Version, Callable[[], None]]] = []
-"""Each with the version that brings it, in the order of this file."""
+"""All migrations, each with its version, in the order of this file."""
 
 
 def migration(version: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Have a function called by an update from an older version to this one or a newer."""
+    """Register a function for updates from an older version to this one or a newer one."""
 
     def register(function: Callable[[], None]) -> Callable[[], None]:
         MIGRATIONS.append((Version(version), function))
@@ -33,7 +33,7 @@ def migration(version: str) -> Callable[[Callable[[], None]], Callable[[], None]
 
 
 def rename_answer(old: str, new: str) -> None:
-    """Keep the answer to a question that has another name now."""
+    """Keep the answer to a question that was renamed."""
     answers = yaml.safe_load(ANSWERS.read_text(encoding="utf-8"))
     if old in answers:
         answers[new] = answers.pop(old)
@@ -49,10 +49,10 @@ def change_answer(name: str, old: object, new: object) -> None:
 
 
 def rename_file(old: str, new: str) -> None:
-    """Move a file with what the user has changed in it; Copier by itself would drop that.
+    """Rename a file together with the user's edits, which Copier itself would lose.
 
-    Where the content differs from what the template renders, the user sees a conflict. So rename a
-    file in one version, and change what is in it in another: who has not edited it has none then.
+    If the content also changes in the same version, every user gets a conflict. Change it in
+    another version, so that only users with edits in the file may get one.
     """
     if Path(old).exists() and not Path(new).exists():
         Path(new).parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def rename_file(old: str, new: str) -> None:
 
 
 def main(before: Version, after: Version) -> None:
-    """Run the migrations on the way."""
+    """Run the migrations between two versions."""
     for version, migrate in MIGRATIONS:
         if before < version <= after:
             print(f"{migrate.__name__}: {migrate.__doc__}", file=sys.stderr)

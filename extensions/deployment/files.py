@@ -26,8 +26,7 @@ class Files(Readme):
         }
         for server in ("postgresql", "mariadb", "memcached", "keystone"):
             rendered[f"dev/stack/servers/{server}"] = server in self.dev_services
-        for page in ("database.md", "keystone.md", "autoscaling.md", "exposure.md"):
-            rendered[f"docs/{page}"] = page in self.pages
+        rendered |= {f"docs/{page}": bool(topics) for page, topics in self.page_topics().items()}
         return [path for path, is_rendered in rendered.items() if not is_rendered]
 
     @property

@@ -17,7 +17,7 @@ class Readme(Cluster, Stack):
 
     @property
     def public_url(self) -> str:
-        """A URL for tests; where a Gateway listens, TLS or not is unknown here."""
+        """A URL for tests. Whether a Gateway has TLS is unknown here, so http is assumed."""
         return self.address if self.exposure == "ingress" else f"http://{self.host}"
 
     @property
@@ -27,7 +27,7 @@ class Readme(Cluster, Stack):
 
     @property
     def diagram(self) -> list[str]:
-        """The lines of the picture in README.md, in Mermaid's language."""
+        """The lines of the diagram in README.md, in Mermaid's language."""
         client = f'client -- "{self.address if self.exposed else "port 8778"}" -->'
         lines = ["client([Nova and other clients])"]
         if self.exposed:
@@ -67,7 +67,11 @@ class Readme(Cluster, Stack):
     @property
     def pages(self) -> dict[str, str]:
         """The pages of docs/ that this deployment has, each with its topics."""
-        topics = {
+        return {page: topics for page, topics in self.page_topics().items() if topics}
+
+    def page_topics(self) -> dict[str, str]:
+        """Return the topics of each page of docs/: none if this deployment does not have it."""
+        return {
             "kubernetes.md": "image, Secrets, installation, values, load test",
             "exposure.md": "access from outside the cluster" if self.exposed else "",
             "autoscaling.md": "how pods are added and removed" if self.autoscaled else "",
@@ -77,7 +81,6 @@ class Readme(Cluster, Stack):
             "devstack.md": "running alongside a devstack",
             "placedock.md": "the image's variables and commands, differences from placedock",
         }
-        return {page: text for page, text in topics.items() if text}
 
     @property
     def own_places(self) -> dict[str, str]:
