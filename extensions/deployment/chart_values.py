@@ -120,7 +120,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-# PyYAML and the Go parser of Helm differ in what they take for a number or a boolean.
+# PyYAML and the Go parser of Helm do not agree which texts are numbers or booleans.
 _PLAIN = re.compile(r"[A-Za-z][\w./@,-]*(:[\w./@,-]+)*", re.ASCII)
 _NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 
