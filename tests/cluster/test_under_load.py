@@ -149,7 +149,7 @@ def test_fewer_and_more_replicas(site: Site, under_load: UnderLoad) -> None:
             site.set_answers(f"replicas={number}")
             site.make("deploy", "HELM_ARGS=--reuse-values")
             site.wait_for_pods(number)
-            assert site.values()["replicaCount"] == number
+            assert site.installed_values()["replicaCount"] == number
 
 
 def test_an_autoscaler_takes_over_the_running_pods_and_leaves_them(

@@ -18,8 +18,8 @@ def check_deployment(site: Site, gateway: str = "") -> None:
     # An autoscaler may have added pods.
     assert pods <= set(site.pods())
     assert site.restarts() == 0
-    answers, own = site.answers(), load(site.repository / "values.local.yaml")
-    assert site.values() == {**answers, **own}
+    answers, own = site.answered_values(), load(site.repository / "values.local.yaml")
+    assert site.installed_values() == {**answers, **own}
 
 
 def run_e2e(site: Site, gateway: str = "", arguments: tuple[str, ...] = ()) -> None:

@@ -108,11 +108,11 @@ class Site:
         (self.repository / "values.local.yaml").write_text(values, encoding="utf-8")
         commit_all(self.repository)
 
-    def values(self) -> dict[str, Any]:
+    def installed_values(self) -> dict[str, Any]:
         """Return the values of the Helm release, as `helm get values` shows them."""
         return dict(yaml.safe_load(self.helm("get", "values", self.name, "--output", "yaml")))
 
-    def answers(self) -> dict[str, Any]:
+    def answered_values(self) -> dict[str, Any]:
         """Return the values that the answers set."""
         return dict(load(self.repository / "values.yaml"))
 
