@@ -13,8 +13,11 @@ from tests.render.conftest import Repo
 from tests.support.template import ROOT
 from tests.support.variants import every_variant
 
-LONGEST = 150
-"""Lines of a page that a reader takes in at once."""
+MAX_LINES = 150
+"""The largest number of lines of a page."""
+
+MAX_STATEMENTS = 7
+"""The largest number of lines with a Jinja statement in a template."""
 
 TEMPLATES = [
     ROOT / "template/README.md.jinja",
@@ -32,7 +35,7 @@ NOT_RENDERED = {
     "load/",
 }
 
-# Programs that a reader has or is told to install.
+# Programs that a reader has already, or that the pages tell the reader to install.
 PROGRAMS = {"curl", "docker", "git", "helm", "kubectl", "make", "sudo", "uvx"}
 
 # Targets that only other targets need.
@@ -168,7 +171,7 @@ def test_database_urls_use_the_drivers_of_the_image(repo: Repo) -> None:
 
 @every_variant
 def test_readme_lists_exactly_the_pages_in_docs(repo: Repo) -> None:
-    """No page that this deployment does not need, and none that nothing leads to."""
+    """Each page is listed, and each listed page exists."""
     listed = set(
         re.findall(r"^\| \[[\w-]+\.md\]\(docs/([\w-]+\.md)\) \|", readme(repo), re.MULTILINE)
     )
@@ -196,7 +199,7 @@ def test_links_resolve(repo: Repo) -> None:
 def test_pages_are_short_and_complete(repo: Repo) -> None:
     """At most 150 lines, no doubled blank line, no blank line at the end, no empty section."""
     for name, page in pages(repo).items():
-        assert len(page.splitlines()) <= LONGEST, name
+        assert len(page.splitlines()) <= MAX_LINES, name
         assert "\n\n\n" not in page, name
         assert page.endswith("\n"), name
         assert not page.endswith("\n\n"), name
@@ -218,4 +221,4 @@ def _headings_without_text(page: str) -> Iterator[tuple[str, str]]:
 def test_template_contains_few_statements(template: Path) -> None:
     """Decisions are properties of Deployment; a page prints them."""
     lines = template.read_text(encoding="utf-8").splitlines()
-    assert sum("{%" in line for line in lines) <= 7
+    assert sum("{%" in line for line in lines) <= MAX_STATEMENTS

@@ -1,1 +1,1 @@
-"""The properties of the gabbits."""
+"""The HTTP tests of the rendered repository: they pass everywhere and leave nothing behind."""
