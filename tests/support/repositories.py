@@ -1,10 +1,11 @@
-"""Repositories of a user, with the commands of their Makefile, and templates that get newer."""
+"""Rendered repositories with their commands, and templates that publish newer versions."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -14,13 +15,14 @@ from typing import Any
 import pytest
 from copier import VcsRef, run_copy, run_update
 
+from copier_placement import cli
 from tests.support.containers import Output
 from tests.support.template import Answers, Render, commit_all, git
 from tests.support.work import copied
 
 Edits = Mapping[str, tuple[str, str]]
-"""Of each file of a template, a text and what takes its place."""
-
+"""For each file of a template: a text, and its replacement."""
+Maintain = Callable[..., Output]
 
 MEMORY = Path("/dev/shm")  # noqa: S108
 OPERATOR = {
@@ -36,12 +38,12 @@ NO_POSTGRESQL: Edits = {
         'database: Literal["sqlite", "mysql"]',
     ),
 }
-"""What takes a choice away."""
+"""Removes a choice."""
 
 
 @pytest.fixture(scope="package")
 def in_memory() -> Iterator[None]:
-    """Keep out of the disk what Copier clones and compares: thousands of small files a time."""
+    """Keep Copier's clones and comparisons, thousands of small files, off the disk."""
     with pytest.MonkeyPatch.context() as patch:
         if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2**30:
             patch.setenv("TMPDIR", str(MEMORY))
@@ -51,7 +53,7 @@ def in_memory() -> Iterator[None]:
 
 @pytest.fixture
 def template(copier_template: Path, tmp_path: Path) -> Path:
-    """Clone the template, to make newer versions of it. Its own is 99.99.99."""
+    """Clone the template, to publish newer versions of it; this one is 99.99.99."""
     clone = tmp_path / "template"
     git(tmp_path, "clone", "--quiet", str(copier_template), str(clone))
     return clone
@@ -59,22 +61,27 @@ def template(copier_template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def repository(render: Render, template: Path, tmp_path: Path) -> Path:
-    """Have what an operator with PostgreSQL and an ingress has, as if copied from that template."""
+    """Return an operator's repository with PostgreSQL and an ingress, from that template."""
+    return copied(render(OPERATOR), tmp_path / "repo", lambda path: use_template(path, template))
 
-    def of_that_template(repository: Path) -> None:
-        answers = repository / ".copier-answers.yml"
-        text = re.sub(
-            r"^_src_path: .*$", f"_src_path: {template}", answers.read_text(), flags=re.MULTILINE
-        )
-        answers.write_text(text)
 
-    return copied(render(OPERATOR), tmp_path / "repo", of_that_template)
+def use_template(repository: Path, template: Path | str) -> None:
+    """Store another place of the template."""
+    edit_answers(repository, r"(?m)^_src_path: .*$", f"_src_path: {template}")
+
+
+def edit_answers(repository: Path, pattern: str, text: str) -> None:
+    """Edit the stored answers by hand, against their own advice."""
+    path = repository / ".copier-answers.yml"
+    edited, number = re.subn(pattern, text, path.read_text(encoding="utf-8"))
+    assert number == 1, pattern
+    path.write_text(edited, encoding="utf-8")
 
 
 def new_repository(
     template: Path, destination: Path, answers: Answers, *work: Callable[[Path], None]
 ) -> Path:
-    """Copy from a template, have a user work in it, and commit."""
+    """Copy from a template, have a user work in the result, and commit."""
     run_copy(str(template), destination, data=dict(answers), defaults=True, unsafe=True, quiet=True)
     for step in work:
         step(destination)
@@ -85,7 +92,7 @@ def new_repository(
 def update(
     repository: Path, answers: Answers | None = None, *, newest: bool = False, quiet: bool = True
 ) -> None:
-    """Answer anew, or take the newest version of the template, by Copier alone."""
+    """Change answers, or update to the newest version, with Copier alone."""
     run_update(
         repository,
         data=dict(answers or {}),
@@ -98,7 +105,7 @@ def update(
 
 
 def publish(template: Path, version: str, edits: Edits | None = None) -> None:
-    """Make a newer version of a template: in each file, a text becomes another."""
+    """Commit and tag a newer version of a template."""
     for name, (old, new) in (edits or {}).items():
         path = template / name
         text = path.read_text(encoding="utf-8")
@@ -108,12 +115,12 @@ def publish(template: Path, version: str, edits: Edits | None = None) -> None:
     git(template, "tag", version)
 
 
-def make(repository: Path, *words: str, **options: Any) -> Output:
-    """Run make there, with nobody at the terminal."""
+def make(repository: Path, *arguments: str, **environment: Any) -> Output:
+    """Run make without a terminal."""
     return subprocess.run(
-        ["make", *words],
+        ["make", *arguments],
         cwd=repository,
-        env={**os.environ, **options},
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         text=True,
         capture_output=True,
@@ -121,7 +128,23 @@ def make(repository: Path, *words: str, **options: Any) -> Output:
     )
 
 
+@pytest.fixture
+def maintain(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Maintain:
+    """Run the maintenance tool in this process: make and a Python of its own cost a second each."""
+
+    def maintain(repository: Path, *arguments: str) -> Output:
+        signals = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        capfd.readouterr()
+        with monkeypatch.context() as patch:
+            patch.chdir(repository)
+            code = cli.run(arguments)
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+        return subprocess.CompletedProcess(arguments, code, *capfd.readouterr())
+
+    return maintain
+
+
 def state(repository: Path) -> tuple[str, ...]:
-    """Return all that git knows: the commit, the index, what differs, and the work trees."""
-    words = ("rev-parse HEAD", "ls-files --stage", "status --porcelain", "diff", "worktree list")
-    return tuple(git(repository, *it.split()) for it in words)
+    """Return what git knows: the commit, the index, the differences, and the work trees."""
+    commands = ("rev-parse HEAD", "ls-files --stage", "status --porcelain", "diff", "worktree list")
+    return tuple(git(repository, *command.split()) for command in commands)

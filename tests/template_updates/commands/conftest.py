@@ -1,4 +1,4 @@
-"""All of this tier updates: in memory, where there is such a place."""
+"""Every test of this folder runs updates: in memory, where the machine has a RAM disk."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ metadata:
 data:
   latency: "500"
 """
-# placedock's files, as far as their contents matter here.
+# placedock's files, with the contents that matter here.
 PLACEDOCK = {
     "Dockerfile": f"FROM python:3-alpine\nADD /shared/startup.sh /\n{LABEL}",
     "README.md": "Our Placement, from placedock.\n",
@@ -45,7 +45,7 @@ PLACEDOCK = {
     "shared/placement-uwsgi.ini": "[uwsgi]\nprocesses = 8\n",
     "shared/startup.sh": "#!/bin/sh\nexec /app/bin/uwsgi --ini /placement-uwsgi.ini\n",
 }
-SITE = "tests:\n- name: it is there\n  GET: /\n"
+SITE = "tests:\n- name: placement answers\n  GET: /\n"
 OWN = {
     "shared/backup.sh": "#!/bin/sh\npg_dump placement\n",
     "site.yaml": SITE,
@@ -55,7 +55,7 @@ OWN = {
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Make a repository with placedock's files, one of them edited, and the user's own."""
+    """Return a repository with placedock's files, one of them edited, and files of the user."""
     folder = tmp_path / "repository"
     for name, text in {**PLACEDOCK, **OWN}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -65,9 +65,11 @@ def repository(tmp_path: Path) -> Path:
 
 
 def follow(blocks: list[tuple[str, str]], repository: Path, template: Path) -> None:
-    """Do what the page says, where Copier and the template are."""
+    """Run the page's commands with the tests' own Copier and template."""
     names = {
-        f"GIT_{who}_{what}": "me" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+        f"GIT_{role}_{field}": "me"
+        for role in ("AUTHOR", "COMMITTER")
+        for field in ("NAME", "EMAIL")
     }
     for language, text in blocks:
         if language == "yaml":
@@ -87,21 +89,21 @@ def follow(blocks: list[tuple[str, str]], repository: Path, template: Path) -> N
 
 
 def contents(repository: Path) -> dict[str, str]:
-    """Read what git tracks."""
+    """Read the files that git tracks."""
     names = git(repository, "ls-files").splitlines()
     return {name: (repository / name).read_text(encoding="utf-8") for name in names}
 
 
 def update(repository: Path) -> None:
-    """Update with nothing changed."""
+    """Update without a change."""
     command = [sys.executable, "-m", "copier", "update", "--trust", "--defaults", "--quiet"]
     subprocess.run(command, cwd=repository, capture_output=True, check=True)
 
 
-def test_the_page_leads_to_a_fresh_copy_with_what_is_the_users(
+def test_page_leads_to_a_fresh_copy_with_the_users_files(
     repository: Path, copier_template: Path, render: Render
 ) -> None:
-    """Nothing of the old chart is left for Helm to render, and an update has nothing to do."""
+    """No file of the old chart remains for Helm to render, and an update changes nothing."""
     follow(BLOCKS, repository, copier_template)
 
     fresh = render({"database": "postgresql", "replicas": 3})
@@ -124,10 +126,10 @@ def test_the_page_leads_to_a_fresh_copy_with_what_is_the_users(
 
 
 @pytest.mark.only_all  # a whole questionnaire
-def test_a_file_with_a_name_of_ours_stays_where_a_person_says_no(
+def test_file_is_kept_if_the_user_declines_to_overwrite_it(
     repository: Path, copier_template: Path
 ) -> None:
-    """In the prompt; and updates leave it as it is."""
+    """In the prompt. Later updates keep it, too."""
     (repository / ".gitignore").write_text("*.bak\n", encoding="utf-8")
     commit_all(repository)
     follow(BLOCKS[:2], repository, copier_template)

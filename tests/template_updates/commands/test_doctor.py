@@ -1,4 +1,4 @@
-"""`make doctor` says what is not well, and says nothing else."""
+"""`make doctor` reports each problem with its fix, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,85 +10,113 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.repositories import make, publish
+from tests.support.repositories import Maintain, edit_answers, make, publish
 from tests.support.template import change_answers, commit_all, git
 from tests.support.work import insert, use_own_places
-from tests.template_updates.commands.test_commands import NEWS, edit_answers
+from tests.template_updates.commands.test_update import CHANGELOG
 
-CI = ".github/workflows/ci.yml"
+INI = "shared/placement-uwsgi.ini"
+DELETED_INI = f"{INI} belongs to the template, but is deleted here"
 
 
-def findings(repository: Path, *flags: str, **options: str) -> list[dict[str, str]]:
-    """Return what it finds, as a program gets to know; its exit code has to say the same."""
-    done = make(repository, "doctor", f"ARGS={' '.join(['--json', *flags])}", **options)
-    told = json.loads(done.stdout)
-    assert told["ok"] == (done.returncode == 0) == (told["findings"] == [])
-    found: list[dict[str, str]] = told["findings"]
+def read(text: str, code: int) -> list[dict[str, str]]:
+    """Return the findings; the exit code has to agree with them."""
+    report = json.loads(text)
+    assert report["ok"] == (code == 0) == (report["findings"] == [])
+    found: list[dict[str, str]] = report["findings"]
     return found
 
 
-def test_all_is_well_with_what_a_user_wrote_in_their_own_places(repository: Path) -> None:
+@pytest.fixture
+def doctor(maintain: Maintain) -> Callable[[Path], list[dict[str, str]]]:
+    """Return the findings about a repository."""
+
+    def doctor(repository: Path) -> list[dict[str, str]]:
+        done = maintain(repository, "doctor", "--json")
+        return read(done.stdout, done.returncode)
+
+    return doctor
+
+
+def make_doctor(repository: Path, **environment: str) -> list[dict[str, str]]:
+    """Return what `make doctor` finds in the repository and the cluster."""
+    done = make(repository, "doctor", "ARGS=--json --cluster", **environment)
+    return read(done.stdout, done.returncode)
+
+
+def test_users_own_places_are_no_problems(
+    repository: Path, doctor: Callable[[Path], list[dict[str, str]]]
+) -> None:
     use_own_places(repository)
     commit_all(repository)
-    assert findings(repository) == []
+    assert doctor(repository) == []
     assert git(repository, "status", "--porcelain") == ""
 
 
-def drift(repository: Path, template: Path) -> None:
+def test_each_problem_is_reported_once_with_its_fix(
+    repository: Path, template: Path, doctor: Callable[[Path], list[dict[str, str]]]
+) -> None:
+    """All of them at once, and nothing else."""
+    publish(template, "100.0.0", {"CHANGELOG.md": CHANGELOG})
+    # Committed: a deleted file, conflict markers, an answer to a question that is not asked.
+    git(repository, "rm", "--quiet", INI)
+    markers = "<<<<<<< before updating\na\n=======\nb\n>>>>>>> after updating\n"
+    (repository / "gabbits/local/mine.yaml").write_text(markers)
+    edit_answers(repository, "replicas: 3", "replicas: 3\nkeystone_region: here")
+    commit_all(repository)
+    # Not committed.
     insert(repository / "values.yaml", "replicaCount: 3\n", "# Ours.\n")
-
-
-def windows_line_ends(repository: Path, template: Path) -> None:
-    path = repository / "dev/stack/engine"
-    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-
-
-def no_own_values(repository: Path, template: Path) -> None:
+    engine = repository / "dev/stack/engine"
+    engine.write_bytes(engine.read_bytes().replace(b"\n", b"\r\n"))
+    (repository / "dev/stack/compose").chmod(0o644)
     (repository / "values.local.yaml").unlink()
-
-
-def lost_right(repository: Path, template: Path) -> None:
-    (repository / "dev/stack/engine").chmod(0o644)
-
-
-def deleted(repository: Path, template: Path) -> None:
-    git(repository, "rm", "--quiet", "shared/placement-uwsgi.ini")
-    commit_all(repository)
-
-
-def markers(repository: Path, template: Path) -> None:
-    text = "<<<<<<< before updating\na\n=======\nb\n>>>>>>> after updating\n"
-    (repository / "values.local.yaml").write_text(text)
-    commit_all(repository)
-
-
-def rejection(repository: Path, template: Path) -> None:
     (repository / "Makefile.rej").write_text("x\n")
+    foreign = "placement-chart/templates/autoscaler.yaml"
+    (repository / foreign).write_text("kind: ConfigMap\n")
+
+    expected = [
+        ("answers", "keystone_region is not used", "delete the line"),
+        ("conflicts", "gabbits/local/mine.yaml has an unresolved conflict", "choose between"),
+        ("conflicts", "Makefile.rej holds changes", "apply them to Makefile by hand"),
+        ("drift", "values.yaml differs from what the template renders", "your own places"),
+        ("drift", "dev/stack/engine differs", "updates merge it here"),
+        ("drift", "dev/stack/compose is not executable", "chmod +x dev/stack/compose"),
+        ("files", "values.local.yaml belongs to the template", "git checkout HEAD --"),
+        ("files", DELETED_INI, "git checkout"),
+        ("files", f"{foreign} is not part of the template", "local-"),
+        ("template", "version 100.0.0 is available, this is 99.99.99", "make update"),
+    ]
+    found = doctor(repository)
+    for check, problem, fix in expected:
+        [finding] = [
+            finding
+            for finding in found
+            if finding["check"] == check and problem in finding["problem"]
+        ]
+        assert fix in finding["fix"]
+        found.remove(finding)
+        if problem == "dev/stack/engine differs":
+            assert "+#!/bin/sh\\r\n" in finding["detail"]
+    assert found == []
 
 
 def unknown_answer(repository: Path, template: Path) -> None:
     edit_answers(repository, "replicas: 3", "replicas: 3\nreplica: 3")
-
-
-def idle_answer(repository: Path, template: Path) -> None:
-    edit_answers(repository, "replicas: 3", "replicas: 3\nkeystone_region: here")
+    commit_all(repository)
 
 
 def broken_answers(repository: Path, template: Path) -> None:
     edit_answers(repository, "replicas: 3", "replicas: [3")
+    commit_all(repository)
 
 
-def newer(repository: Path, template: Path) -> None:
-    publish(template, "100.0.0", {"CHANGELOG.md": NEWS})
-
-
-def stricter(repository: Path, template: Path) -> None:
+def stricter_rule(repository: Path, template: Path) -> None:
     rule = ("whole_number(0, MOST_REPLICAS)", "whole_number(0, 2)")
     publish(template, "100.0.0", {"extensions/rules.py": rule})
 
 
-def foreign_template(repository: Path, template: Path) -> None:
-    (repository / "placement-chart/templates/autoscaler.yaml").write_text("kind: ConfigMap\n")
+def newer_copier(repository: Path, template: Path) -> None:
+    publish(template, "100.0.0", {"copier.yml": ('"9.19.1"', '"99.0"')})
 
 
 def no_git(repository: Path, template: Path) -> None:
@@ -96,60 +124,51 @@ def no_git(repository: Path, template: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "check", "what", "do"),
+    ("spoil", "check", "problem", "fix"),
     [
-        (drift, "drift", "values.yaml differs", "your own places"),
-        (windows_line_ends, "drift", "+#!/bin/sh\\r\n", "updates merge it here"),
-        (
-            no_own_values,
-            "files",
-            "values.local.yaml belongs to the template",
-            "git checkout HEAD --",
-        ),
-        (lost_right, "drift", "dev/stack/engine is not executable", "chmod +x dev/stack/engine"),
-        (deleted, "files", "shared/placement-uwsgi.ini belongs to the template", "git checkout"),
-        (markers, "conflicts", "values.local.yaml has an unresolved conflict", "choose between"),
-        (rejection, "conflicts", "Makefile.rej holds changes", "apply them to Makefile by hand"),
         (unknown_answer, "answers", "'replica': no such question; did you mean replicas?", ""),
-        (idle_answer, "answers", "keystone_region is not used", "delete the line"),
         (broken_answers, "answers", "cannot be read", "Restore what Copier wrote"),
-        (newer, "template", "version 100.0.0 is available, this is 99.99.99", "make update"),
-        (stricter, "template", "replicas: 3 is not valid; use a whole number", "make set"),
-        (foreign_template, "files", "autoscaler.yaml is not part of the template", "local-"),
+        (stricter_rule, "template", "replicas: 3 is not valid; use a whole number", "make set"),
+        (newer_copier, "template", "a newer version of the template is available", "make update"),
         (no_git, "git", "not in git", "git init"),
     ],
-    ids=lambda it: it.__name__ if callable(it) else "",
+    ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_what_is_not_well_is_found_with_what_to_do(
+def test_problem_that_ends_the_checks_is_reported_alone(
     repository: Path,
     template: Path,
+    doctor: Callable[[Path], list[dict[str, str]]],
     spoil: Callable[[Path, Path], None],
     check: str,
-    what: str,
-    do: str,
+    problem: str,
+    fix: str,
 ) -> None:
-    """One thing each time, and nothing beside it."""
     spoil(repository, template)
-    [found] = findings(repository)
-    assert found["check"] == check
-    assert what in found["problem"] + found["detail"]
-    assert do in found["fix"]
+    [finding] = doctor(repository)
+    assert finding["check"] == check
+    assert problem in finding["problem"]
+    assert fix in finding["fix"]
 
 
-def test_a_deleted_file_comes_back_by_the_command_it_says(repository: Path) -> None:
-    """Copier leaves it away for ever, even when the template comes to need it."""
-    before = (repository / "shared/placement-uwsgi.ini").read_text()
-    deleted(repository, repository)
+def test_deleted_file_is_restored_by_the_printed_command(
+    repository: Path, doctor: Callable[[Path], list[dict[str, str]]]
+) -> None:
+    """Updates never restore it, even if the template comes to need it."""
+    before = (repository / INI).read_text()
+    git(repository, "rm", "--quiet", INI)
+    commit_all(repository)
     change_answers(repository, "replicas=4")
-    [found] = findings(repository)
-    git(repository, *found["fix"].partition("git ")[2].split())
-    assert (repository / "shared/placement-uwsgi.ini").read_text() == before
+    [finding] = doctor(repository)
+    git(repository, *finding["fix"].partition("git ")[2].split())
+    assert (repository / INI).read_text() == before
 
 
-def test_the_difference_and_the_news_are_shown(repository: Path, template: Path) -> None:
-    """For a person: what was edited, and what CHANGELOG.md says is new."""
-    drift(repository, template)
-    newer(repository, template)
+def test_report_shows_the_difference_and_the_newer_changes(
+    repository: Path, template: Path
+) -> None:
+    """By make: what was edited, and the sections of the template's CHANGELOG.md."""
+    insert(repository / "values.yaml", "replicaCount: 3\n", "# Ours.\n")
+    publish(template, "100.0.0", {"CHANGELOG.md": CHANGELOG})
     done = make(repository, "doctor")
     assert done.returncode != 0
     assert "+# Ours.\n" in done.stdout
@@ -157,33 +176,34 @@ def test_the_difference_and_the_news_are_shown(repository: Path, template: Path)
     assert "2 problems." in done.stdout
 
 
-def test_tools_that_are_missing_are_named(repository: Path, tmp_path: Path) -> None:
-    """A PATH with all that Debian has, and none of these."""
+def test_missing_tools_are_named(repository: Path, tmp_path: Path) -> None:
+    """With a PATH that has Debian's programs except these."""
     few = tmp_path / "bin"
     few.mkdir()
     for path in Path("/usr/bin").iterdir():
         if path.name not in ("docker", "podman", "helm", "kubectl"):
             (few / path.name).symlink_to(path)
-    found = findings(repository, "--cluster", PATH=str(few))
-    assert {it["check"] for it in found} == {"tools"}
-    named = " ".join(it["problem"] for it in found)
+    found = make_doctor(repository, PATH=str(few))
+    assert {finding["check"] for finding in found} == {"tools"}
+    named = " ".join(finding["problem"] for finding in found)
     assert all(name in named for name in ("docker or podman", "helm", "kubectl"))
 
 
-def test_a_cluster_that_does_not_answer_is_no_cluster_without_secrets(repository: Path) -> None:
-    """What cannot be known is said to be so; tests/cluster/ asks a real one."""
-    found = findings(repository, "--cluster", KUBECONFIG=os.devnull)
+def test_unreachable_cluster_is_not_reported_as_missing_secrets(repository: Path) -> None:
+    """An unknown state is reported as unknown; tests/cluster/ checks a real cluster."""
+    found = make_doctor(repository, KUBECONFIG=os.devnull)
+    [problem] = [finding["problem"] for finding in found]
     if shutil.which("kubectl"):
-        assert [it["problem"][:27] for it in found] == ["kubectl cannot read the Secrets"[:27]]
+        assert problem.startswith("kubectl cannot read the Secrets")
     else:
-        assert ["kubectl is missing" in it["problem"] for it in found] == [True]
+        assert "kubectl is missing" in problem
 
 
-def test_a_botched_file_is_found_though_the_version_is_the_newest(repository: Path) -> None:
-    """An update replays the difference only, so it never heals what went wrong before."""
+def test_damaged_file_is_found_in_the_newest_version(repository: Path, maintain: Maintain) -> None:
+    """An update applies differences only, so it never repairs the file."""
     (repository / "compose.yaml").write_text("services: {}\n")
     commit_all(repository)
-    assert "nothing to change" in make(repository, "update").stdout
-    done = make(repository, "doctor")
+    assert "nothing to change" in maintain(repository, "update").stdout
+    done = maintain(repository, "doctor")
     assert done.returncode != 0
     assert "compose.yaml differs from what the template renders" in done.stdout

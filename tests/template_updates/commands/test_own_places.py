@@ -1,4 +1,4 @@
-"""The user's own places: each is named, and each part reads them where they are."""
+"""The user's own places: README.md names each, and each part reads them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ import pytest
 import yaml
 
 from tests.support.repositories import make
-from tests.support.template import VALID, Render, load
+from tests.support.template import Render, load
 from tests.support.work import OWN_PLACES, use_own_places, worked
 
-VARIANTS = [load(file) for file in VALID]
 # One for each CI service, and each database.
 FEW = [
     {},
     {"database": "postgresql", "ci": "gitlab"},
     {"database": "mysql", "auth_strategy": "keystone", "ci": "none"},
 ]
-# How README.md calls those places of which there may be several files.
-CALLED = {
+# The names in README.md for places with several files.
+NAMES = {
     "gabbits/local/mine.yaml": "gabbits/local/",
     ".github/workflows/mine.yml": ".github/workflows/",
     "placement-chart/templates/local-mine.yaml": "placement-chart/templates/local-*.yaml",
@@ -32,44 +31,40 @@ CALLED = {
 
 @pytest.fixture(params=FEW, ids=str)
 def repository(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Path:
-    """A repository with something in each of these places."""
+    """Return a repository with a file in each of these places."""
     return worked(render(request.param), tmp_path / "repo", use_own_places)
 
 
-@pytest.mark.parametrize("answers", VARIANTS, ids=[file.stem for file in VALID])
-def test_the_readme_names_each_place_that_something_reads(answers: object, render: Render) -> None:
-    """And the other CI service's is not for this repository."""
-    repository = render(answers)  # type: ignore[arg-type]
+def test_readme_names_each_place_that_is_read(repository: Path) -> None:
+    """The list depends on the CI service alone; the other service's place is unused."""
     _, _, own = (repository / "README.md").read_text().partition("never touched by an update:\n")
     service = load(repository / ".copier-answers.yml")["ci"]
-    idle = {
+    unused = {
         "github": [".gitlab-ci.local.yml"],
         "gitlab": [".github/workflows/mine.yml"],
         "none": [".gitlab-ci.local.yml", ".github/workflows/mine.yml"],
     }[service]
     for place in OWN_PLACES:
-        assert (f"`{CALLED.get(place, place)}`" in own) == (place not in idle), place
+        assert (f"`{NAMES.get(place, place)}`" in own) == (place not in unused), place
 
 
-def test_make_has_the_users_targets(repository: Path) -> None:
-    """Among its own, and listed with them."""
+def test_make_runs_and_lists_the_users_targets(repository: Path) -> None:
     assert "  mine           Ours\n" in make(repository).stdout
     assert make(repository, "mine").stdout == "mine\n"
 
 
-def test_make_test_runs_the_users_gabbits(repository: Path) -> None:
-    """After those of the template."""
+def test_make_test_runs_the_users_gabbits_last(repository: Path) -> None:
     done = make(repository, "--dry-run", "test", "--assume-old=dev/stack/.venv/bin")
     assert re.search(r"gabbits/usages\.yaml .*gabbits/local/mine\.yaml", done.stdout)
 
 
-def test_the_chart_takes_the_users_values_and_templates(repository: Path) -> None:
-    """As `make chart-test` and `make deploy` give them to Helm."""
+def test_chart_uses_the_users_values_and_templates(repository: Path) -> None:
+    """As `make chart-test` and `make deploy` pass them to Helm."""
     command = ["helm", "template", "x", "placement-chart", "--values", "values.yaml"]
     command += ["--values", "values.local.yaml"]
     done = subprocess.run(command, cwd=repository, text=True, capture_output=True, check=True)
-    rendered = [it for it in yaml.safe_load_all(done.stdout) if it]
-    [mine] = [it for it in rendered if it["metadata"]["name"] == "mine"]
+    objects = [item for item in yaml.safe_load_all(done.stdout) if item]
+    [mine] = [item for item in objects if item["metadata"]["name"] == "mine"]
     assert mine["data"] == {"threads": "3"}
     makefile = (repository / "Makefile").read_text()
     assert "VALUES = --values values.yaml --values values.local.yaml\n" in makefile
@@ -77,8 +72,8 @@ def test_the_chart_takes_the_users_values_and_templates(repository: Path) -> Non
     assert makefile.count("$(VALUES)") == 3
 
 
-def test_compose_takes_the_users_changes(repository: Path) -> None:
-    """Compose finds the file by its name; nothing tells it of another."""
+def test_compose_reads_the_users_override(repository: Path) -> None:
+    """Compose finds the file by its name; a `--file` option would hide it."""
     done = subprocess.run(
         ["podman-compose", "config"],
         cwd=repository,
@@ -91,8 +86,7 @@ def test_compose_takes_the_users_changes(repository: Path) -> None:
     assert "--file" not in (repository / "Makefile").read_text()
 
 
-def test_gitlab_takes_the_users_jobs(repository: Path) -> None:
-    """GitLab's own words for: where it is there."""
+def test_gitlab_includes_the_users_jobs_if_they_exist(repository: Path) -> None:
     file = repository / ".gitlab-ci.yml"
     if load(repository / ".copier-answers.yml")["ci"] != "gitlab":
         assert not file.exists()

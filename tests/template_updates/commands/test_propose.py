@@ -1,7 +1,7 @@
-"""What the rendered CI does on schedule: a newer version of the template on a branch of its own.
+"""What the rendered CI does on a schedule: push a branch with the newest version of the template.
 
-The remote is a real one, whose hook writes down what GitLab would read. GitHub's own command `gh`
-is missing, or has no login: what comes after the push fails, and says what to do.
+The remote is a real one, with a hook that records what GitLab would read. GitHub's own command `gh`
+is missing, or has no login, so opening a pull request fails and prints what to do.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import yaml
 from copier import run_copy
 
 from tests.support.template import commit_all, git
+from tests.support.work import insert
 
 BRANCH = "update-template-100.0.0"
 GITLAB = {
@@ -28,13 +29,13 @@ GITLAB = {
     "UPDATE_TOKEN": "glpat-secret",
 }
 PUSHED_TO = "https://update:glpat-secret@gitlab.example.com/cloud/placement.git"
-# What GitLab and GitHub set for every job, should this be one of theirs.
-OF_CI = ("CI_", "GITHUB_", "GITLAB_", "GH_", "UPDATE_TOKEN")
+# Set by GitLab and GitHub for every job, so also where a job of theirs runs these tests.
+CI_VARIABLES = ("CI_", "GITHUB_", "GITLAB_", "GH_", "UPDATE_TOKEN")
 
 
 @dataclass(frozen=True)
 class Site:
-    """A template, the clone of a repository rendered from it as a job has it, and their remote."""
+    """A template, a repository rendered from it as a CI job clones it, and its remote."""
 
     template: Path
     clone: Path
@@ -42,9 +43,11 @@ class Site:
     options: Path
 
     def propose(self, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run the script as a job does, with nobody to answer."""
-        kept = {name: it for name, it in os.environ.items() if not name.startswith(OF_CI)}
-        # The address that GitLab has leads to this remote.
+        """Run the command as a CI job does, without a terminal."""
+        kept = {
+            name: text for name, text in os.environ.items() if not name.startswith(CI_VARIABLES)
+        }
+        # GitLab's URL leads to this remote.
         redirected = {
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": f"url.{self.remote}.insteadOf",
@@ -61,19 +64,19 @@ class Site:
         )
 
     def release(self, edit: str = "# Newer.\n", name: str = "template/gabbi.yaml.jinja") -> None:
-        """Make a newer version of the template, which begins a file with something else."""
+        """Publish a newer version of the template, in which a file starts differently."""
         file = self.template / name
         file.write_text(edit + file.read_text())
         commit_all(self.template)
         git(self.template, "tag", "100.0.0")
 
     def branches(self) -> dict[str, str]:
-        """Return the branches of the remote, each with its last commit."""
+        """Return the last commit of each branch of the remote."""
         listed = git(self.remote, "for-each-ref", "--format=%(refname:short) %(objectname)")
         return dict(line.split() for line in listed.splitlines())
 
     def commit(self, name: str, text: str, branch: str = "main") -> None:
-        """Commit a change and push it, as somebody from elsewhere."""
+        """Commit and push a change from another clone."""
         elsewhere = self.clone.with_name("elsewhere")
         git(self.clone, "clone", "--quiet", "--branch", branch, str(self.remote), str(elsewhere))
         (elsewhere / name).write_text(text)
@@ -84,7 +87,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def rendered(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Render the default once."""
+    """Render the default once, from a template of its own."""
     folder = tmp_path_factory.mktemp("propose")
     template, repository = folder / "template", folder / "repository"
     git(folder, "clone", "--quiet", str(copier_template), str(template))
@@ -96,7 +99,7 @@ def rendered(copier_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def site(rendered: tuple[Path, Path], tmp_path: Path) -> Site:
-    """Clone it by way of a remote that takes push options and writes them down."""
+    """Clone the repository through a remote that accepts push options and records them."""
     template, repository = rendered
     site = Site(template, tmp_path / "clone", tmp_path / "remote.git", tmp_path / "options")
     git(tmp_path, "clone", "--quiet", "--bare", str(repository), str(site.remote))
@@ -110,17 +113,17 @@ def site(rendered: tuple[Path, Path], tmp_path: Path) -> Site:
     return site
 
 
-def test_with_nothing_newer_there_is_nothing_to_propose(site: Site) -> None:
+def test_current_repository_has_nothing_to_propose(site: Site) -> None:
     done = site.propose()
     assert done.returncode == 0, done.stderr
     assert "nothing to propose" in done.stdout
     assert site.branches().keys() == {"main"}
 
 
-def test_a_newer_version_is_pushed_once_with_what_gitlab_makes_a_merge_request_of(
+def test_newer_version_is_pushed_once_with_the_options_for_a_gitlab_merge_request(
     site: Site,
 ) -> None:
-    """By a bot, on a branch of its own, and what is checked out stays."""
+    """The bot commits to a branch of its own, and the work tree stays as it was."""
     site.release()
     done = site.propose(**GITLAB)
     assert done.returncode == 0, done.stderr
@@ -147,8 +150,23 @@ def test_a_newer_version_is_pushed_once_with_what_gitlab_makes_a_merge_request_o
     assert site.options.read_text().count("merge_request.create") == 1
 
 
-def test_the_branch_is_made_anew_until_somebody_else_works_on_it(site: Site) -> None:
-    """So that it can still be merged; the bot's own commit is all that is ever replaced."""
+def test_tokens_never_reach_the_code_of_the_template(site: Site, tmp_path: Path) -> None:
+    """Nobody has reviewed the new version when an update runs it."""
+    seen = tmp_path / "environment"
+    insert(
+        site.template / "extensions/migrations.py",
+        'if __name__ == "__main__":\n',
+        f'Path("{seen}").write_text(str(__import__("os").environ))\n',
+    )
+    site.release()
+    done = site.propose(**GITLAB, GH_TOKEN="ghp-secret")
+    assert done.returncode == 0, done.stderr
+    assert "CI_PROJECT_PATH" in seen.read_text()
+    assert "secret" not in seen.read_text()
+
+
+def test_branch_is_replaced_until_somebody_else_commits_to_it(site: Site) -> None:
+    """A replaced branch can still be merged; only the bot's own commit is ever replaced."""
     site.release()
     assert site.propose(**GITLAB).returncode == 0
 
@@ -159,7 +177,7 @@ def test_the_branch_is_made_anew_until_somebody_else_works_on_it(site: Site) -> 
     assert git(site.remote, "show", f"{BRANCH}:values.local.yaml") == "threads: 2\n"
     assert git(site.remote, "rev-list", "--count", f"main..{BRANCH}") == "1\n"
 
-    site.commit("gabbi.yaml", "# Settled by hand.\n", branch=BRANCH)
+    site.commit("gabbi.yaml", "# Resolved by hand.\n", branch=BRANCH)
     site.commit("values.local.yaml", "threads: 3\n")
     git(site.clone, "pull", "--quiet")
     branches = site.branches()
@@ -169,8 +187,8 @@ def test_the_branch_is_made_anew_until_somebody_else_works_on_it(site: Site) -> 
     assert site.branches() == branches
 
 
-def test_a_conflict_leaves_no_branch_and_says_what_to_run(site: Site) -> None:
-    """Nobody wants a merge request with conflict markers."""
+def test_conflict_pushes_no_branch_and_prints_the_commands_to_run(site: Site) -> None:
+    """A merge request with conflict markers would help nobody."""
     file = site.clone / "gabbi.yaml"
     site.commit("gabbi.yaml", "# Mine.\n" + file.read_text())
     git(site.clone, "pull", "--quiet")
@@ -181,8 +199,8 @@ def test_a_conflict_leaves_no_branch_and_says_what_to_run(site: Site) -> None:
     assert site.branches().keys() == {"main"}
 
 
-def test_what_is_not_committed_is_never_touched(site: Site) -> None:
-    """By hand, in a clone somebody works in."""
+def test_uncommitted_changes_are_never_touched(site: Site) -> None:
+    """A developer may run the command in a clone with work in progress."""
     site.release()
     (site.clone / "values.local.yaml").write_text("threads: 2\n")
     (site.clone / "notes.txt").write_text("mine\n")
@@ -194,7 +212,7 @@ def test_what_is_not_committed_is_never_touched(site: Site) -> None:
     assert site.branches().keys() == {"main"}
 
 
-def test_without_a_token_gitlab_is_told_what_to_make(site: Site) -> None:
+def test_missing_gitlab_token_is_reported(site: Site) -> None:
     site.release()
     done = site.propose(**{**GITLAB, "UPDATE_TOKEN": ""})
     assert done.returncode == 1
@@ -204,8 +222,8 @@ def test_without_a_token_gitlab_is_told_what_to_make(site: Site) -> None:
     assert git(site.clone, "status", "--porcelain") == ""
 
 
-def test_a_push_that_is_refused_says_what_to_set(site: Site) -> None:
-    """As GitHub refuses its own token where the update changes a workflow."""
+def test_refused_push_names_the_settings_to_check(site: Site) -> None:
+    """GitHub refuses its own token if the update changes a workflow."""
     site.release()
     hook = site.remote / "hooks/pre-receive"
     hook.write_text("#!/bin/sh\necho 'refusing to allow a change to a workflow'\nexit 1\n")
@@ -218,10 +236,10 @@ def test_a_push_that_is_refused_says_what_to_set(site: Site) -> None:
     assert git(site.clone, "status", "--porcelain") == ""
 
 
-def test_without_a_pull_request_the_branch_is_there_and_the_job_says_how_to_open_one(
+def test_failed_pull_request_leaves_the_branch_and_explains_how_to_open_one(
     site: Site,
 ) -> None:
-    """Each time, until somebody does: a job that ended well would be the last word of it."""
+    """The job fails every week until somebody opens it; a successful one would be forgotten."""
     site.release()
     for _ in range(2):
         done = site.propose(GITHUB_REF_NAME="main")
