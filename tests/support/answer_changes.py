@@ -1,4 +1,4 @@
-"""Which changes of answers are tried: a cover of all pairs, or all between valid answer files."""
+"""The changes of answers that are tested: a pairwise cover, and all between valid answer files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from extensions.deployment import QUESTIONS, Deployment, find_errors
 from extensions.releases import RELEASES, release_step
 from tests.support.template import VALID, load
 
-# What each question is answered by in turn; first the eight that can contradict one another.
+# The values of each question; first the eight questions whose answers can contradict one another.
 VALUES: dict[str, list[Any]] = {
     "database": ["sqlite", "postgresql", "mysql"],
     "scaling": ["fixed", "autoscale"],
@@ -56,33 +56,37 @@ RELEASE_STEPS = [
 assert {*VALUES, "release"} == set(QUESTIONS)
 
 
+Moves = list[tuple[Any, Any]]
+"""The changes of one question: values before and after."""
+
+
 @dataclass(frozen=True)
 class Change:
-    """From one set of answers to another."""
+    """A change from one set of answers to another."""
 
     name: str
     before: Mapping[str, Any]
     after: Mapping[str, Any]
 
     def there(self) -> dict[str, Any]:
-        """What is answered anew for it: all that is asked then and is not as it was."""
-        return _anew(Deployment(**self.before), Deployment(**self.after))
+        """Return the answers to change: of all questions asked afterwards, those that differ."""
+        return _difference(Deployment(**self.before), Deployment(**self.after))
 
     def back(self) -> dict[str, Any] | None:
-        """What is answered anew to be where it began; a release does not go back."""
+        """Return the answers that change it back, or None for a release, which never goes back."""
         if self.before.get("release") != self.after.get("release"):
             return None
-        return _anew(Deployment(**self.after), Deployment(**self.before))
+        return _difference(Deployment(**self.after), Deployment(**self.before))
 
 
-def _anew(before: Deployment, after: Deployment) -> dict[str, Any]:
+def _difference(before: Deployment, after: Deployment) -> dict[str, Any]:
     answers = {
         name: getattr(after, name)
         for name in QUESTIONS
         if after.is_asked(name) and getattr(after, name) != getattr(before, name)
     }
     stored = {name: getattr(before, name) for name in QUESTIONS if before.is_asked(name)}
-    # What is stored and contradicts is refused, even where nobody would ask for it any more.
+    # A stored answer that contradicts is refused even if its question is no longer asked.
     for problem in find_errors({**stored, **answers}):
         name = problem.partition(":")[0]
         answers[name] = getattr(after, name)
@@ -104,25 +108,48 @@ def _fits(row: list[tuple[Any, Any]]) -> bool:
 
 
 def pairwise() -> Iterator[Change]:
-    """Change every question from each of its values to each other, beside all that others do.
+    """Change every question between all its values, in each combination with another's change.
 
-    The way back is tried, too, so three values are gone through in one direction only; but for the
-    database's, so that each of its moves meets each of the others in both.
+    Each change is also undone, so a cycle through three values covers both directions.
     """
-    moves = [[*zip(values, values[1:] + values[:1], strict=True)] for values in VALUES.values()]
-    moves[0] = [*itertools.permutations(VALUES["database"], 2)]
-    rows = [_both(row) for row in AllPairs(moves, filter_func=_fits)]
+    rows = list(_rows(_cycle(VALUES["database"])))
     for number, (before, after) in enumerate(rows):
         yield Change(f"pairwise-{number}", before, after)
-    for (before, after), (old, new) in zip(rows, RELEASE_STEPS, strict=False):
+    # One step that skips a release, and one to the next release.
+    yield from _release_changes(rows, [RELEASE_STEPS[1], RELEASE_STEPS[-1]])
+
+
+def both_directions() -> Iterator[Change]:
+    """The same with each change of the database in both directions, and the other release steps."""
+    rows = list(_rows([*itertools.permutations(VALUES["database"], 2)]))
+    for number, (before, after) in enumerate(rows):
+        yield Change(f"both-directions-{number}", before, after)
+    yield from _release_changes(rows, [RELEASE_STEPS[0], *RELEASE_STEPS[2:-1]])
+
+
+def _rows(database: Moves) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    moves = [_cycle(values) for values in VALUES.values()]
+    moves[0] = database
+    for row in AllPairs(moves, filter_func=_fits):
+        yield _both(row)
+
+
+def _cycle(values: list[Any]) -> Moves:
+    return [*zip(values, values[1:] + values[:1], strict=True)]
+
+
+def _release_changes(
+    rows: list[tuple[dict[str, Any], dict[str, Any]]], steps: list[tuple[str, str]]
+) -> Iterator[Change]:
+    for (before, after), (old, new) in zip(rows, steps, strict=False):
         name = f"from-{old}-to-{new}"
         yield Change(name, {**before, "release": old}, {**after, "release": new})
 
 
 def between_files() -> Iterator[Change]:
-    """Go from each valid file of answers to each other, where there is such a step."""
+    """Change from each valid file of answers to each other, if its release can be reached."""
     for one, other in itertools.permutations(VALID, 2):
         change = Change(f"{one.stem}-to-{other.stem}", load(one), load(other))
-        releases = (Deployment(**it).release for it in (change.before, change.after))
+        releases = (Deployment(**answers).release for answers in (change.before, change.after))
         if not release_step(*releases):
             yield change

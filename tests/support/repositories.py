@@ -18,7 +18,7 @@ from copier import VcsRef, run_copy, run_update
 from copier_placement import cli
 from tests.support.containers import Output
 from tests.support.template import Answers, Render, commit_all, git
-from tests.support.work import copied
+from tests.support.work import copy_and_commit
 
 Edits = Mapping[str, tuple[str, str]]
 """For each file of a template: a text, and its replacement."""
@@ -62,7 +62,9 @@ def template(copier_template: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def repository(render: Render, template: Path, tmp_path: Path) -> Path:
     """Return an operator's repository with PostgreSQL and an ingress, from that template."""
-    return copied(render(OPERATOR), tmp_path / "repo", lambda path: use_template(path, template))
+    return copy_and_commit(
+        render(OPERATOR), tmp_path / "repo", lambda path: use_template(path, template)
+    )
 
 
 def use_template(repository: Path, template: Path | str) -> None:

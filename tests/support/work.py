@@ -1,4 +1,4 @@
-"""What a user does in a rendered repository, and what has to be there after any update."""
+"""A user's work in a rendered repository, and how to compare it after an update."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.template import commit_all, git
 
 Tree = dict[str, tuple[bytes, bool]]
-"""Each file's content, and whether it can be executed."""
+"""Each file's content, and whether it is executable."""
 
 SECRET = "marker-of-a-secret"
 
@@ -31,35 +31,35 @@ IGNORED = {
     "dev/stack/keystone/clouds.yaml": f"password: {SECRET}\n",
     "devstack/placement.env": f"OS_KEYSTONE_AUTHTOKEN__PASSWORD={SECRET}\n",
 }
-"""What `make` writes there with secrets in it, and git ignores."""
+"""Files with secrets that `make` writes and git ignores."""
 
 ELSEWHERE = {
-    "README.md": ("## Files\n", "## Who is called at night\n\nThe one on duty.\n\n"),
+    "README.md": ("## Files\n", "## On call\n\nThe cloud team.\n\n"),
     "shared/placement-uwsgi.ini": ("[uwsgi]\n", "# Longer, for our slow proxy.\n"),
     "gabbits/traits.yaml": ("tests:\n", "# Ours are in local/.\n"),
 }
-"""Outside these places: a text before which a user writes something, in files that stay."""
+"""Edits outside the own places, in files of every variant: a text, and what precedes it."""
 
 DELETED = "devstack/placement-api.conf"
 CI_STEP = ("make chart-test\n", "  # A step of ours.\n")
 
 
 def use_own_places(repository: Path) -> None:
-    """Write into all of the user's own places."""
+    """Write a file into each of the user's own places."""
     for name, text in OWN_PLACES.items():
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / name).write_text(text, encoding="utf-8")
 
 
-def edit_elsewhere(repository: Path) -> None:
-    """Edit files of the template, and delete one."""
+def edit_template_files(repository: Path) -> None:
+    """Edit files that belong to the template, and delete one."""
     for name, (before, text) in ELSEWHERE.items():
         insert(repository / name, before, text)
     (repository / DELETED).unlink()
 
 
-def add_a_ci_step(repository: Path) -> None:
-    """Write something after the last step of the workflow, where there is one."""
+def add_ci_step(repository: Path) -> None:
+    """Add a step after the last one of the CI service's file, if the variant has one."""
     for name in (".github/workflows/ci.yml", ".gitlab-ci.yml"):
         if (repository / name).exists():
             last, text = CI_STEP
@@ -67,34 +67,34 @@ def add_a_ci_step(repository: Path) -> None:
 
 
 def insert(path: Path, before: str, text: str, *, replace: bool = False) -> None:
-    """Write something before a text that is there once."""
+    """Insert a text before another one that occurs once, or replace that one."""
     old = path.read_text(encoding="utf-8")
     assert old.count(before) == 1, (path, before)
     path.write_text(old.replace(before, text if replace else text + before), encoding="utf-8")
 
 
 def write_secrets(repository: Path) -> None:
-    """Do as `make up` and others, which keep secrets in files that git ignores."""
+    """Write the files that `make up` and other targets keep secrets in."""
     for name, text in IGNORED.items():
         (repository / name).write_text(text, encoding="utf-8")
 
 
-def worked(rendered: Path, repository: Path, *work: Callable[[Path], None]) -> Path:
-    """Copy a rendering and have a user work in it."""
+def copy_and_edit(rendered: Path, repository: Path, *work: Callable[[Path], None]) -> Path:
+    """Copy a rendered repository and have a user work in the copy."""
     shutil.copytree(rendered, repository)
     for step in work:
         step(repository)
     return repository
 
 
-def copied(rendered: Path, repository: Path, *work: Callable[[Path], None]) -> Path:
-    """Copy a rendering, have a user work in it, and commit."""
-    commit_all(worked(rendered, repository, *work))
+def copy_and_commit(rendered: Path, repository: Path, *work: Callable[[Path], None]) -> Path:
+    """Copy a rendered repository, have a user work in the copy, and commit."""
+    commit_all(copy_and_edit(rendered, repository, *work))
     return repository
 
 
 def tree(repository: Path) -> Tree:
-    """Return all files but git's own."""
+    """Return all files except git's own."""
     return {
         path.relative_to(repository).as_posix(): (path.read_bytes(), os.access(path, os.X_OK))
         for path in repository.rglob("*")
@@ -103,12 +103,12 @@ def tree(repository: Path) -> Tree:
 
 
 def differing(one: Tree, other: Tree) -> set[str]:
-    """Name the files that are not the same in both."""
+    """Name the files that differ."""
     return {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
 
 
-def unsettled(repository: Path) -> set[str]:
-    """Name the files that an update has left in conflict, or beside which it left a rejection."""
+def unresolved(repository: Path) -> set[str]:
+    """Name the files that an update left in conflict or with rejected changes."""
     known = git(repository, "ls-files", "--cached", "--others", "--exclude-standard", "*").split()
     marked = {
         name

@@ -1,85 +1,97 @@
-"""Any change of answers makes of a repository what a fresh copy would be, plus the user's work."""
+"""After any change of answers a repository equals a fresh copy with the user's work in it."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from extensions.deployment import Deployment
-from tests.support.answer_changes import Change, between_files, pairwise
+from tests.support.answer_changes import Change, between_files, both_directions, pairwise
 from tests.support.repositories import update
 from tests.support.template import VALID, Render, change_answers, commit_all, git, load
 from tests.support.work import (
     IGNORED,
     SECRET,
-    add_a_ci_step,
-    copied,
+    add_ci_step,
+    copy_and_commit,
+    copy_and_edit,
     differing,
-    edit_elsewhere,
+    edit_template_files,
     tree,
-    unsettled,
+    unresolved,
     use_own_places,
-    worked,
     write_secrets,
 )
 
 CHANGES = [
     *pairwise(),
-    *(pytest.param(it, marks=pytest.mark.only_all) for it in between_files()),
+    *(
+        pytest.param(change, marks=pytest.mark.only_all)
+        for change in itertools.chain(both_directions(), between_files())
+    ),
 ]
 
 
-def changed(repository: Path, answers: dict[str, Any]) -> None:
-    """Answer anew, by Copier's own function, and commit what comes of it."""
+# The variants with the most unusual answers, and the default.
+UNCHANGED = [
+    file
+    if file.stem
+    in ("air-gapped", "default", "longest-answers", "text-that-yaml-reads-as-other-types")
+    else pytest.param(file, marks=pytest.mark.only_all)
+    for file in VALID
+]
+
+
+def change_and_commit(repository: Path, answers: dict[str, Any]) -> None:
+    """Change answers with Copier's own function, and commit the result."""
     update(repository, answers)
-    assert unsettled(repository) == set()
+    assert unresolved(repository) == set()
     commit_all(repository)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
-def test_a_change_and_the_way_back_keep_all_that_the_user_did(
+def test_change_and_its_undoing_keep_the_users_work(
     change: Change, render: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Own places, edits elsewhere, a deleted file, and secrets that git does not see."""
+    """Own places, edits of template files, a deleted file, and secrets that git ignores."""
     monkeypatch.setenv("DATABASE_PASSWORD", SECRET)
     deployments = Deployment(**change.before), Deployment(**change.after)
-    work = [use_own_places, edit_elsewhere]
-    if deployments[0].ci == deployments[1].ci:  # else the file goes, with the step in it
-        work.append(add_a_ci_step)
+    work = [use_own_places, edit_template_files]
+    if deployments[0].ci == deployments[1].ci:  # otherwise the file is deleted with the step in it
+        work.append(add_ci_step)
     work.append(write_secrets)
-    repository = copied(render(change.before), tmp_path / "repo", *work)
+    repository = copy_and_commit(render(change.before), tmp_path / "repo", *work)
     before = tree(repository)
-    after = tree(worked(render(change.after), tmp_path / "after", *work))
+    after = tree(copy_and_edit(render(change.after), tmp_path / "after", *work))
 
-    changed(repository, change.there())
+    change_and_commit(repository, change.there())
     assert differing(tree(repository), after) == set()
     if (back := change.back()) is not None:
-        changed(repository, back)
+        change_and_commit(repository, back)
         assert differing(tree(repository), before) == set()
 
     assert SECRET not in git(repository, "log", "--patch")
     assert all((repository / name).read_text() == text for name, text in IGNORED.items())
 
 
-@pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
-def test_an_update_with_nothing_changed_changes_nothing(
+@pytest.mark.parametrize("file", UNCHANGED, ids=lambda file: file.stem)
+def test_update_without_a_change_changes_nothing(
     file: Path, render: Render, tmp_path: Path
 ) -> None:
-    work = (use_own_places, edit_elsewhere, add_a_ci_step)
-    repository = copied(render(load(file)), tmp_path / "repo", *work)
+    work = (use_own_places, edit_template_files, add_ci_step)
+    repository = copy_and_commit(render(load(file)), tmp_path / "repo", *work)
     before = git(repository, "rev-parse", "HEAD^{tree}")
-    changed(repository, {})
+    change_and_commit(repository, {})
     assert git(repository, "rev-parse", "HEAD^{tree}") == before
 
 
-def test_an_answer_that_was_not_asked_in_between_is_at_its_default_again(
-    render: Render, tmp_path: Path
-) -> None:
-    """By the command line; what docs/reference/updates.md warns of: `when` forgets."""
+def test_answer_is_reset_while_its_question_is_not_asked(render: Render, tmp_path: Path) -> None:
+    """Copier forgets an answer if `when` is false; docs/reference/updates.md warns of it."""
     answers = {"exposure": "ingress", "allow_noauth2_exposure": True, "host": "p.example.com"}
-    repository = copied(render(answers), tmp_path / "repo")
+    repository = copy_and_commit(render(answers), tmp_path / "repo")
     change_answers(repository, "exposure=none")
     assert "host" not in load(repository / ".copier-answers.yml")
     change_answers(repository, "exposure=ingress")

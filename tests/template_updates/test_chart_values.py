@@ -15,7 +15,7 @@ import yaml
 from extensions.deployment import Deployment
 from tests.support.repositories import new_repository, publish, update
 from tests.support.template import ROOT, VALID, git, load
-from tests.support.work import insert, unsettled
+from tests.support.work import insert, unresolved
 
 VALUES = "placement-chart/values.yaml"
 # The chart's file as the old version rendered it for these answers.
@@ -42,7 +42,7 @@ def values(text: str) -> Iterator[tuple[str, int]]:
     return scalars(node)
 
 
-def test_an_edit_of_a_value_that_the_answers_set_conflicts(template: Path, tmp_path: Path) -> None:
+def test_edit_of_a_value_that_the_answers_set_conflicts(template: Path, tmp_path: Path) -> None:
     git(template, "rm", "--quiet", "template/values.yaml.jinja")
     (template / "template" / VALUES).write_bytes(OLD.read_bytes())
     publish(template, "100.0.0")
@@ -57,7 +57,7 @@ def test_an_edit_of_a_value_that_the_answers_set_conflicts(template: Path, tmp_p
     git(template, "revert", "--no-edit", "HEAD")
     git(template, "tag", "101.0.0")
     update(repository, newest=True)
-    assert unsettled(repository) == {VALUES}
+    assert unresolved(repository) == {VALUES}
     assert "  maxReplicas: 7\n" in (repository / VALUES).read_text()
     assert load(repository / "values.yaml")["autoscaling"]["maxReplicas"] == 20
 

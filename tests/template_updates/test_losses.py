@@ -1,4 +1,4 @@
-"""What users of templates have lost by an update elsewhere, where no other test holds it."""
+"""Losses that users of other templates have reported, and that no other test covers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import yaml
 from extensions.deployment import QUESTIONS
 from tests.support.repositories import publish, update
 from tests.support.template import ROOT, VALID, Render, change_answers, commit_all, load
-from tests.support.work import copied, insert, unsettled
+from tests.support.work import copy_and_commit, insert, unresolved
 
 
-def test_a_generated_password_survives_a_change(render: Render, tmp_path: Path) -> None:
-    """Made up by the repository's own script, before the answers ask for more of them."""
-    repository = copied(render({"database": "postgresql"}), tmp_path / "repo")
+def test_generated_password_survives_a_change(render: Render, tmp_path: Path) -> None:
+    """The repository's own script generates it, before other answers require more passwords."""
+    repository = copy_and_commit(render({"database": "postgresql"}), tmp_path / "repo")
     secrets = ["dev/stack/servers/passwords.sh", "DATABASE_PASSWORD"]
     subprocess.run(secrets, cwd=repository, check=True)
     password = (repository / ".env").read_text()
@@ -29,14 +29,14 @@ def test_a_generated_password_survives_a_change(render: Render, tmp_path: Path) 
     assert (repository / ".env").read_text().startswith(password)
 
 
-@pytest.mark.parametrize("edit", ["replicas: 3 of ours", "a line of ours beside it"])
-def test_an_edit_beside_an_answer_is_merged_or_shown_in_both_versions(
+@pytest.mark.parametrize("edit", ["the same line", "the next line"])
+def test_edit_next_to_an_answer_conflicts_visibly(
     edit: str, render: Render, tmp_path: Path
 ) -> None:
-    """The very line that an answer decides, and its neighbour."""
-    repository = copied(render({"database": "mysql", "replicas": 2}), tmp_path / "repo")
+    """In the line that an answer decides, and in its neighbour."""
+    repository = copy_and_commit(render({"database": "mysql", "replicas": 2}), tmp_path / "repo")
     values = repository / "values.yaml"
-    if edit.startswith("replicas"):
+    if edit == "the same line":
         insert(values, "replicaCount: 2\n", "replicaCount: 3 # ours\n", replace=True)
     else:
         insert(values, "replicaCount: 2\n", "# ours\n")
@@ -45,31 +45,31 @@ def test_an_edit_beside_an_answer_is_merged_or_shown_in_both_versions(
     text = values.read_text()
     assert "ours\n" in text
     assert "replicaCount: 4\n" in text
-    assert unsettled(repository) == {"values.yaml"}
+    assert unresolved(repository) == {"values.yaml"}
 
 
 @pytest.mark.parametrize("file", VALID, ids=lambda file: file.stem)
 def test_no_derived_value_is_stored(file: Path, render: Render) -> None:
-    """Its stored copy would go stale when what it follows from changes."""
+    """A stored copy would go stale when the answers it follows from change."""
     stored = load(render(load(file)) / ".copier-answers.yml")
     assert stored.keys() <= {"_commit", "_src_path", *QUESTIONS}
     computed = yaml.safe_load((ROOT / "copier.yml").read_text())
     assert all(computed[name].get("when") is not False for name in QUESTIONS)
 
 
-def test_a_change_of_a_setting_runs_nothing(
+def test_change_of_an_answer_runs_no_task_and_no_migration(
     render: Render, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Tasks would run three times in an update; migrations belong to newer versions alone."""
-    repository = copied(render({}), tmp_path / "repo")
+    """Copier would run a task three times in an update; migrations belong to newer versions."""
+    repository = copy_and_commit(render({}), tmp_path / "repo")
     update(repository, {"network_policy": True}, quiet=False)
-    said = capfd.readouterr().err
-    assert "Keeping template version" in said
-    assert "Running task" not in said
+    output = capfd.readouterr().err
+    assert "Keeping template version" in output
+    assert "Running task" not in output
 
 
-def test_a_misspelt_name_in_a_template_stops_the_render(template: Path, tmp_path: Path) -> None:
-    """It would be empty text otherwise, in a file that somebody deploys."""
+def test_misspelt_name_in_a_template_stops_the_render(template: Path, tmp_path: Path) -> None:
+    """Jinja's default would render it as empty text, in a file that somebody deploys."""
     publish(template, "100.0.0", {"template/README.md.jinja": ("## Quick start\n", "{{ imag }}\n")})
     command = [sys.executable, "-m", "copier", "copy", "--trust", "--defaults"]
     done = subprocess.run(
@@ -80,8 +80,8 @@ def test_a_misspelt_name_in_a_template_stops_the_render(template: Path, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-def test_each_loss_that_the_page_tells_of_has_its_test() -> None:
-    """docs/reference/updates.md names them, and they are there."""
+def test_each_loss_in_the_documentation_has_its_test() -> None:
+    """docs/reference/updates.md names the tests."""
     _, _, table = (ROOT / "docs/reference/updates.md").read_text().partition("| Loss | Test |\n")
     named = re.findall(r"^\| .+ \| `(test_\w+)` \|$", table, re.MULTILINE)
     assert len(named) == len(re.findall(r"^\| [^-]", table, re.MULTILINE)) > 20

@@ -68,7 +68,7 @@ def test_each_problem_is_reported_once_with_its_fix(
     insert(repository / "values.yaml", "replicaCount: 3\n", "# Ours.\n")
     engine = repository / "dev/stack/engine"
     engine.write_bytes(engine.read_bytes().replace(b"\n", b"\r\n"))
-    (repository / "dev/stack/compose").chmod(0o644)
+    (repository / "dev/maintain").chmod(0o644)
     (repository / "values.local.yaml").unlink()
     (repository / "Makefile.rej").write_text("x\n")
     foreign = "placement-chart/templates/autoscaler.yaml"
@@ -80,7 +80,7 @@ def test_each_problem_is_reported_once_with_its_fix(
         ("conflicts", "Makefile.rej holds changes", "apply them to Makefile by hand"),
         ("drift", "values.yaml differs from what the template renders", "your own places"),
         ("drift", "dev/stack/engine differs", "updates merge it here"),
-        ("drift", "dev/stack/compose is not executable", "chmod +x dev/stack/compose"),
+        ("drift", "dev/maintain is not executable", "chmod +x dev/maintain"),
         ("files", "values.local.yaml belongs to the template", "git checkout HEAD --"),
         ("files", DELETED_INI, "git checkout"),
         ("files", f"{foreign} is not part of the template", "local-"),

@@ -16,7 +16,7 @@ from copier._vcs import get_latest_tag
 from tests.support.containers import Output
 from tests.support.repositories import publish
 from tests.support.template import ROOT, Render, commit_all, git, load
-from tests.support.work import copied
+from tests.support.work import copy_and_commit
 
 SCRIPT = ROOT / "template/dev/maintain"
 # A `uv` that prints how it was called, instead of installing anything.
@@ -166,7 +166,7 @@ def installable(render: Render, template: Path, tmp_path: Path) -> Path:
         source = f"_src_path: {template}"
         answers.write_text(re.sub("^_src_path: .*$", source, answers.read_text(), flags=re.M))
 
-    return copied(render({}), tmp_path / "repo", use_template)
+    return copy_and_commit(render({}), tmp_path / "repo", use_template)
 
 
 @pytest.mark.parametrize("form", ["{path}", "../{name}", "git+file://{path}", "file://{path}/.git"])

@@ -13,7 +13,7 @@ import yaml
 
 from tests.support.repositories import make
 from tests.support.template import Render, load
-from tests.support.work import OWN_PLACES, use_own_places, worked
+from tests.support.work import OWN_PLACES, copy_and_edit, use_own_places
 
 # One for each CI service, and each database.
 FEW = [
@@ -32,7 +32,7 @@ NAMES = {
 @pytest.fixture(params=FEW, ids=str)
 def repository(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Path:
     """Return a repository with a file in each of these places."""
-    return worked(render(request.param), tmp_path / "repo", use_own_places)
+    return copy_and_edit(render(request.param), tmp_path / "repo", use_own_places)
 
 
 def test_readme_names_each_place_that_is_read(repository: Path) -> None:

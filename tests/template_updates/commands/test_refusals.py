@@ -85,7 +85,7 @@ def removed_choice(repository: Path, template: Path) -> None:
         (no_answers, ".copier-answers.yml is missing.\nRestore"),
         (not_yaml, ".copier-answers.yml cannot be read"),
         (not_a_mapping, "is not a mapping of names to answers.\nRestore"),
-        (wrong_type, "replicas: is 'many'"),
+        (wrong_type, "replicas: 'many' is not valid"),
         (unknown_name, "'replica': no such question; did you mean replicas?"),
         (removed_choice, "database: 'postgresql' is not a choice"),
     ],

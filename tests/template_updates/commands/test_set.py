@@ -106,7 +106,7 @@ def test_commit_during_the_confirmation_is_kept(repository: Path) -> None:
     ("answers", "message"),
     [
         (["replica=4"], "'replica': no such question; did you mean replicas?"),
-        (["replicas=many"], "replicas: is 'many'"),
+        (["replicas=many"], "replicas: 'many' is not valid"),
         (["database=sqlite"], "replicas: SQLite serves a single process, not 3 replicas"),
         (["gateway_name=public"], "gateway_name is not used with these answers"),
         (["replicas"], "'replicas' is not an answer.\nWrite it as NAME=VALUE."),
@@ -126,7 +126,7 @@ def test_wrong_answer_is_refused_with_the_fix(
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        (["host=a b; touch /tmp/x $(HOME) 'q' \\"], "host: is"),
+        (["host=a b; touch /tmp/x $(HOME) 'q' \\"], "host: 'a b; touch /tmp/x $(HOME)"),
         ([], "Name one, as in `make set replicas=3`"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.repositories import Maintain, make, publish, state
 from tests.support.template import commit_all, git, load
-from tests.support.work import insert, unsettled
+from tests.support.work import insert, unresolved
 
 CHANGELOG = ("# Changes\n", "# Changes\n\n## 100.0.0 (2030-01-01)\n\n- Answers to the moon.\n")
 UNDO = "git restore --source HEAD --staged --worktree ."
@@ -64,7 +64,7 @@ def test_conflict_keeps_both_versions_and_blocks_the_commit(
     done = maintain(repository, "update")
     assert done.returncode != 0
     assert "Conflict: you and the template changed the same lines of README.md." in done.stdout
-    assert unsettled(repository) == {"README.md"}
+    assert unresolved(repository) == {"README.md"}
     text = (repository / "README.md").read_text()
     assert "## Our image\n" in text
     assert "## Image\n" in text
