@@ -73,6 +73,12 @@ def insert(path: Path, before: str, text: str, *, replace: bool = False) -> None
     path.write_text(old.replace(before, text if replace else text + before), encoding="utf-8")
 
 
+def ignore(repository: Path, pattern: str) -> None:
+    """Have git ignore more files."""
+    with (repository / ".gitignore").open("a", encoding="utf-8") as file:
+        file.write(f"{pattern}\n")
+
+
 def write_secrets(repository: Path) -> None:
     """Write the files that `make up` and other targets keep secrets in."""
     for name, text in IGNORED.items():

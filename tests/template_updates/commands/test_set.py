@@ -21,7 +21,7 @@ from tests.support.repositories import (
     use_template,
 )
 from tests.support.template import commit_all, git, load
-from tests.support.work import insert, tree
+from tests.support.work import ignore, insert, tree
 
 VALUES = "values.yaml"
 UNDO = "git restore --source HEAD --staged --worktree ."
@@ -126,7 +126,7 @@ def test_wrong_answer_is_refused_with_the_fix(
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        (["host=a b; touch /tmp/x $(HOME) 'q' \\"], "host: 'a b; touch /tmp/x $(HOME)"),
+        (["host=a b; touch /tmp/x $(HOME) 'q' \\"], "host: \"a b; touch /tmp/x $(HOME) 'q'"),
         ([], "Name one, as in `make set replicas=3`"),
     ],
 )
@@ -170,7 +170,7 @@ def test_users_own_values_stay_even_if_git_ignores_them(
     repository: Path, maintain: Maintain
 ) -> None:
     """Copier alone renders them again in a work tree that lacks them."""
-    insert(repository / ".gitignore", "# What `make load`", "/values.local.yaml\n")
+    ignore(repository, "/values.local.yaml")
     git(repository, "rm", "--quiet", "--cached", "values.local.yaml")
     (repository / "values.local.yaml").write_text("threads: 3\n")
     commit_all(repository)
@@ -243,9 +243,9 @@ def test_interrupted_update_changes_nothing(repository: Path, number: int) -> No
 
 def answers_in_scratch(repository: Path) -> str:
     """Return the answers in the scratch work tree, or nothing before it exists."""
-    listed = git(repository, "worktree", "list", "--porcelain")
-    trees = [line.split(" ", 1)[1] for line in listed.splitlines() if line.startswith("worktree ")]
     try:
+        listed = git(repository, "worktree", "list", "--porcelain")
+        trees = [line[9:] for line in listed.splitlines() if line.startswith("worktree ")]
         return Path(trees[1], ".copier-answers.yml").read_text()
-    except (IndexError, FileNotFoundError):
-        return ""
+    except (subprocess.CalledProcessError, IndexError, FileNotFoundError):
+        return ""  # git is still adding it

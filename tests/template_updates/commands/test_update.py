@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.repositories import Maintain, make, publish, state
 from tests.support.template import commit_all, git, load
-from tests.support.work import insert, unresolved
+from tests.support.work import ignore, insert, unresolved
 
 CHANGELOG = ("# Changes\n", "# Changes\n\n## 100.0.0 (2030-01-01)\n\n- Answers to the moon.\n")
 UNDO = "git restore --source HEAD --staged --worktree ."
@@ -78,7 +78,7 @@ def test_file_that_git_ignores_is_not_overwritten(
     template: Path, repository: Path, maintain: Maintain
 ) -> None:
     """No commit holds it, so nothing could restore it."""
-    insert(repository / ".gitignore", "# What `make load`", "/notes.md\n")
+    ignore(repository, "/notes.md")
     commit_all(repository)
     (repository / "notes.md").write_text("Only here.\n")
     (template / "template/notes.md").write_text("The template's.\n")
