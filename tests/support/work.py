@@ -82,6 +82,7 @@ def ignore(repository: Path, pattern: str) -> None:
 def write_secrets(repository: Path) -> None:
     """Write the files that `make up` and other targets keep secrets in."""
     for name, text in IGNORED.items():
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / name).write_text(text, encoding="utf-8")
 
 
