@@ -76,8 +76,8 @@ def target_lines(listed: list[dict[str, str]]) -> Iterator[str]:
 def image_lines() -> Iterator[str]:
     """Write a line for each command of the image, from its docstring."""
     for name, command in COMMANDS.items():
-        summary = (command.run.__doc__ or "").splitlines()[0]
-        yield f"| `{f'{name} {command.usage}'.strip()}` | {cell(summary)} |\n"
+        summary = (command.load().__doc__ or "").splitlines()[0]
+        yield f"| `{f'{name} {command.arguments}'.strip()}` | {cell(summary)} |\n"
 
 
 def maintenance_lines() -> Iterator[str]:

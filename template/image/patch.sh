@@ -1,6 +1,6 @@
 #!/bin/sh
-# Apply each of /patches to placement that fits it to the letter. One that a release has already, or
-# whose place it has changed, is left out, and the build says so. Runs in the Dockerfile's builder.
+# Apply the patches in /patches to Placement, in the Dockerfile's builder. A patch that does not apply exactly
+# is skipped and reported: the release contains it already, or has changed those lines.
 set -eu
 
 cd /opt/placement/lib/python3*/site-packages
@@ -9,9 +9,9 @@ for patch in /patches/*.patch; do
     if patch --dry-run --silent "$@"; then
         patch "$@"
     else
-        echo "${patch##*/} does not fit this release of placement: left out"
+        echo "${patch##*/} does not apply to this release of Placement: skipped"
     fi
 done
 
-# Compiled anew, as everything else is.
+# Recompile, as virtualenv.sh did.
 python3 -m compileall -q --invalidation-mode unchecked-hash placement

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Make /runtime, the root of the image: Debian's packages of Python and of each library that
-# /opt/placement uses, unpacked into an empty directory. Runs in the Dockerfile's builder.
+# Create /runtime, the root of the image, in the Dockerfile's builder: the Debian packages of Python and of
+# every library that /opt/placement uses, unpacked into an empty directory.
 #
-# apt resolves them as for an empty system, from the base image's own sources and by its own settings.
-# Their maintainer scripts do not run: what these would do follows at the end.
+# apt resolves them as for an empty system, with the sources and settings of the base image. The packages'
+# maintainer scripts do not run; the end of this script does their work.
 set -eu
 
 python=$(basename "$(readlink -f /usr/bin/python3)")
@@ -18,7 +18,7 @@ mkdir -p "$work/debs/partial"
 xargs apt-get install --yes --no-install-recommends --download-only \
     -o Dir::State::status=/dev/null -o Dir::Cache::archives="$work/debs" -o APT::Sandbox::User=root \
     base-files dash netbase "$python-minimal" "lib$python-stdlib" < "$work/packages"
-# Only maintainer scripts would call these.
+# Only maintainer scripts use these.
 rm -f "$work"/debs/debconf_* "$work"/debs/mawk_* "$work"/debs/debianutils_*
 
 mkdir -p /runtime/usr/bin /runtime/usr/sbin /runtime/usr/lib /runtime/usr/lib64 /runtime/var/lib/dpkg
@@ -33,13 +33,13 @@ for deb in "$work"/debs/*.deb; do
         --exclude="./usr/lib/$python/test" --exclude="./usr/lib/$python/pydoc_data" \
         --exclude="./usr/lib/$python/idlelib" --exclude="./usr/lib/$python/ensurepip" \
         --exclude="./usr/lib/$python/lib-dynload/_test*"
-    # The list of what is inside, where scanners look for it.
+    # The list of installed packages, where vulnerability scanners look for it.
     dpkg-deb --field "$deb" > "$work/control"
     sed '1a Status: install ok installed' "$work/control" >> var/lib/dpkg/status
     echo >> var/lib/dpkg/status
 done
 
-# Debian's python3 holds the whole interpreter a second time; this one takes it from the library.
+# Debian's python3 contains a second copy of the interpreter; this one uses the shared library.
 echo '#include <Python.h>
 int main(int count, char **arguments) { return Py_BytesMain(count, arguments); }' > "$work/python.c"
 gcc -s -O2 -I "/usr/include/$python" -o "usr/bin/$python" "$work/python.c" "-l$python"
@@ -52,7 +52,7 @@ cp /usr/share/base-passwd/passwd.master etc/passwd
 cp /usr/share/base-passwd/group.master etc/group
 echo 'placement:x:42424:42424::/var/lib/placement:/usr/sbin/nologin' >> etc/passwd
 echo 'placement:x:42424:' >> etc/group
-# The default database, where a volume can keep it; also for a user of any number, whose group is 0.
+# The folder of the default database, for a volume. Group 0 is for containers that run as an arbitrary user.
 mkdir var/lib/placement
 chown 42424:0 var/lib/placement
 chmod g+rwX var/lib/placement

@@ -1,19 +1,19 @@
 #!/bin/sh
-# Build /opt/placement from the locked requirements. Runs in the Dockerfile's builder.
+# Create /opt/placement from the locked requirements, in the Dockerfile's builder.
 set -eu
 
-# Debian's own pip and setuptools build what has no wheel, against Debian's own libraries.
+# Packages without a wheel are built with Debian's pip and setuptools, against Debian's libraries.
 python3 -m pip wheel --no-cache-dir --no-deps --no-build-isolation --require-hashes \
     --requirement /placement-requirements.txt --wheel-dir /wheels
 
-# What only installs stays out: pip itself, and setuptools, which placement's libraries ask for but
-# import in their own builds alone.
+# The image needs no installers: neither pip nor setuptools, which Placement's libraries require but import
+# only in their own builds.
 rm -f /wheels/setuptools-*.whl
 python3 -m venv --without-pip /opt/placement
 python3 -m pip --python /opt/placement/bin/python3 install \
     --no-index --no-deps --no-compile /wheels/*.whl
 
-# Not needed to run: tests, sources of C extensions, and the names of the makers of network cards.
+# Remove what is not needed at run time: tests, sources of C extensions, and the vendors of MAC addresses.
 cd /opt/placement
 rm -rf bin/[Aa]ctivate* include share
 find lib -depth -type d -name tests -exec rm -rf {} +
@@ -23,5 +23,5 @@ rm -f lib/python3*/site-packages/netaddr/eui/oui.txt lib/python3*/site-packages/
 find lib -type f -name '*.so' -exec strip --strip-unneeded {} +
 strip bin/uwsgi
 
-# Compiled now, and never again: not even where a copy changed the sources' times.
+# Compile everything now. Python never checks these files again, even if a copy changes the sources' times.
 python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash lib

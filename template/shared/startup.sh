@@ -2,7 +2,7 @@
 # The container's entry point. Without arguments it checks the settings and serves Placement. The commands:
 #   serve                           the default
 #   db-sync                         bring the database's schema up to date
-#   upgrade-check [--json]          Placement's own check: exit code 1 is a warning, 2 stops the upgrade
+#   upgrade-check                   Placement's own check: exit code 1 is a warning, 2 stops the upgrade
 #   online-data-migrations [--max-count N]   migrate old rows while Placement serves
 #   import-sqlite [PATH]            copy a SQLite file into the empty database of a server
 #   check-config                    check the settings, without a database

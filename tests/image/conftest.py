@@ -1,24 +1,96 @@
-"""Containers of the image, and what they need, as the tests of this tier get them."""
+"""Containers of the image for the tests of this folder."""
 
 from __future__ import annotations
 
+import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
+from tenacity import Retrying, stop_after_delay, wait_fixed
 
-from tests.support.containers import RELEASES
+from tests.support.containers import (
+    NEWEST,
+    PORT,
+    RELEASES,
+    Environment,
+    Server,
+    flags,
+    logs,
+    serving,
+)
+
+DEFAULTS = {"OS_API__AUTH_STRATEGY": "noauth2", "PORT": str(PORT)}
 
 
-@pytest.fixture(params=RELEASES)
+@dataclass(frozen=True)
+class Container:
+    """A container that runs in the background."""
+
+    engine: str
+    name: str
+
+    def wait_for(self, pattern: str) -> str:
+        """Return the log once it contains a pattern."""
+
+        def log() -> str:
+            found = logs(self.engine, self.name)
+            assert re.search(pattern, found), found
+            return found
+
+        return Retrying(stop=stop_after_delay(60), wait=wait_fixed(0.05), reraise=True)(log)
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit code."""
+        command = [self.engine, "stop", "--time", "20", self.name]
+        subprocess.run(command, capture_output=True, check=True)
+        return exit_code(self.engine, self.name)
+
+
+RunInBackground = Callable[..., Container]
+
+
+def exit_code(engine: str, name: str) -> int:
+    """Return the exit code of a container that has ended."""
+    command = [engine, "inspect", "--format", "{{.State.ExitCode}}", name]
+    return int(subprocess.check_output(command))
+
+
+@pytest.fixture(
+    params=[
+        name if name in (RELEASES[0], NEWEST) else pytest.param(name, marks=pytest.mark.only_all)
+        for name in RELEASES
+    ]
+)
 def any_image(request: pytest.FixtureRequest, image: Callable[[str], str]) -> str:
-    """Return the image of every release in turn."""
+    """Return the image of the oldest and the newest release; with --all of every release."""
     return image(request.param)
 
 
 @pytest.fixture
+def background(engine: str, newest: str, container_name: Callable[[], str]) -> RunInBackground:
+    """Start a container in the background, whatever becomes of it."""
+
+    def background(env: Environment) -> Container:
+        name = container_name()
+        command = [engine, "run", "--detach", "--name", name, *flags({**DEFAULTS, **env}), newest]
+        subprocess.run(command, capture_output=True, check=True)
+        return Container(engine, name)
+
+    return background
+
+
+@pytest.fixture(scope="session")
+def default_server(engine: str, newest: str) -> Iterator[Server]:
+    """Return a server with default settings, for the tests that leave it as it is."""
+    with serving(engine, newest) as server:
+        yield server
+
+
+@pytest.fixture
 def silent_server(engine: str, newest: str, container_name: Callable[[], str]) -> str:
-    """Return a container with a server on port 5432 that takes connections and says nothing."""
+    """Return a container with a server on port 5432 that accepts connections and never answers."""
     name = container_name()
     listen = "import socket, time; s = socket.create_server(('', 5432)); time.sleep(300)"
     command = [engine, "run", "--detach", "--name", name, "--entrypoint=/opt/placement/bin/python3"]

@@ -1,4 +1,4 @@
-"""What the base image comes from, and what the locked requirements are."""
+"""The base image, and the locked requirements."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ SCRIPT = ROOT / "template/dev/stack/base-image.sh"
 
 
 def base_image(engine: str, image: str) -> subprocess.CompletedProcess[str]:
-    """Make sure of a base image."""
+    """Run the script that provides a base image."""
     command = [str(SCRIPT), engine, image]
     return subprocess.run(command, text=True, capture_output=True, check=False)
 
 
-def test_a_base_that_is_there_is_left_alone(engine: str, newest: str) -> None:
+def test_existing_base_image_is_kept(engine: str, newest: str) -> None:
     done = base_image(engine, newest)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_base_that_nobody_has_is_refused(engine: str) -> None:
+def test_base_image_that_cannot_be_pulled_is_refused(engine: str) -> None:
     done = base_image(engine, "registry.invalid/team/base:1")
     assert done.returncode == 1
     assert "only debian:<suite>[-slim] can be created here" in done.stderr
 
 
-def test_a_debian_that_does_not_exist_is_refused(engine: str) -> None:
+def test_unknown_debian_suite_is_refused(engine: str) -> None:
     done = base_image(engine, "registry.invalid/debian:nosuchsuite-slim")
     assert done.returncode == 1
     assert "'nosuchsuite' is a Debian suite" in done.stderr

@@ -1,15 +1,21 @@
-"""The commands of the image, in the order in which an operator gives them, on every release."""
+"""The image's commands, in the order in which an operator runs them."""
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.support.containers import Run, Server
+import pytest
+
+from entrypoint.__main__ import COMMANDS
+from tests.support.containers import PORT, Run, Server, Start
+from tests.support.template import ROOT
 
 
-def test_from_an_empty_database_to_a_server(
-    any_image: str, run: Run, start: Callable[..., Server], volume: str
+def test_commands_lead_from_an_empty_database_to_a_server(
+    any_image: str, run: Run, start: Start, volume: str
 ) -> None:
     options = (f"--volume={volume}:/var/lib/placement", "--read-only", "--tmpfs=/tmp")
 
@@ -33,12 +39,75 @@ def test_from_an_empty_database_to_a_server(
     assert created.status_code == 201
 
 
-def test_exit_codes_are_placements_own(newest: str, run: Run, volume: str) -> None:
+def test_online_data_migrations_exit_with_placements_own_code(
+    newest: str, run: Run, volume: str
+) -> None:
     options = (f"--volume={volume}:/var/lib/placement",)
     assert run(newest, "db-sync", options=options).returncode == 0
-    assert (
-        run(newest, "online-data-migrations", "--max-count", "0", options=options).returncode == 127
+    for count in (("--max-count", "0"), ("--max-count=0",)):
+        assert run(newest, "online-data-migrations", *count, options=options).returncode == 127
+
+
+@pytest.fixture
+def command_there(engine: str, default_server: Server) -> Callable[..., str]:
+    """Run a command in the container of a server, and return its output."""
+
+    def command_there(*arguments: str, code: int = 0) -> str:
+        command = [engine, "exec", default_server.name, "/startup.sh", *arguments]
+        done = subprocess.run(command, text=True, capture_output=True, check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stderr if code else done.stdout
+
+    return command_there
+
+
+def test_smoke_test_reaches_the_server_of_its_container(
+    command_there: Callable[..., str],
+) -> None:
+    for url in ((), (f"http://127.0.0.1:{PORT}",), (f"http://127.0.0.1:{PORT}/placement",)):
+        printed = command_there("smoke-test", *url)
+        assert "version: v1.0, up to 1.39\n" in printed
+        assert "token and database: accepted, " in printed
+
+
+def test_smoke_test_prints_the_answer_of_another_server(
+    command_there: Callable[..., str],
+) -> None:
+    error = command_there("smoke-test", f"http://127.0.0.1:{PORT}/resource_providers", code=1)
+    assert error.startswith("placement: GET /: 40")
+    assert error.count("\n") == 1
+
+
+def test_token_is_accepted(command_there: Callable[..., str], default_server: Server) -> None:
+    token = command_there("token").strip()
+    found = default_server.client.get("/resource_providers", headers={"x-auth-token": token})
+    assert found.status_code == 200
+
+
+def test_load_test_prints_each_second_and_the_total(command_there: Callable[..., str]) -> None:
+    *seconds, total = map(
+        json.loads, command_there("load-test", f"http://127.0.0.1:{PORT}", "2", "2").splitlines()
     )
+    assert [second["second"] for second in seconds[:2]] == [1, 2]
+    assert sum(second["requests"] for second in seconds) > 0
+    assert {second["reason"] for second in seconds} == {None}
+    assert {second["failures"] for second in seconds} == {0}
+    assert list(total) == ["p50_ms", "p95_ms", "p99_ms", "max_ms"]
+    assert 0 < total["p50_ms"] <= total["p95_ms"] <= total["p99_ms"] <= total["max_ms"]
+
+
+def test_load_test_counts_failures(command_there: Callable[..., str]) -> None:
+    first, *_ = map(
+        json.loads, command_there("load-test", "http://127.0.0.1:1", "1", "1").splitlines()
+    )
+    assert first["requests"] == first["failures"] > 0
+    assert "refused" in first["reason"]
+
+
+def test_startup_script_describes_every_command() -> None:
+    script = (ROOT / "template/shared/startup.sh").read_text(encoding="utf-8")
+    for name, command in COMMANDS.items():
+        assert f"#   {name} {command.arguments}".rstrip() + "  " in script
 
 
 def test_check_config_needs_no_database(newest: str, run: Run) -> None:
@@ -58,7 +127,7 @@ def test_check_config_needs_no_database(newest: str, run: Run) -> None:
     assert "the configuration is valid" in result.stdout
 
 
-def test_many_may_bring_the_schema_up_to_date_at_once(newest: str, run: Run, volume: str) -> None:
+def test_many_containers_may_sync_at_once(newest: str, run: Run, volume: str) -> None:
     options = (f"--volume={volume}:/var/lib/placement",)
     with ThreadPoolExecutor(4) as pool:
         syncing = [pool.submit(run, newest, "db-sync", options=options) for _ in range(4)]
@@ -68,7 +137,7 @@ def test_many_may_bring_the_schema_up_to_date_at_once(newest: str, run: Run, vol
     assert len(migrated) == 1
 
 
-# db-sync, told to end when it has made the first table.
+# db-sync, with a SIGTERM after its first table.
 STOPPED_SYNC = """
 import os, runpy, signal, sys
 import sqlalchemy as sa
@@ -76,7 +145,7 @@ import sqlalchemy as sa
 @sa.event.listens_for(sa.Engine, "after_cursor_execute")
 def stop(connection, cursor, statement, *_):
     if "CREATE TABLE allocations" in statement:
-        print("told to end", flush=True)
+        print("sent SIGTERM", flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
 
 sys.argv = ["entrypoint", "db-sync"]
@@ -84,12 +153,12 @@ runpy.run_module("entrypoint", run_name="__main__")
 """
 
 
-def test_a_stop_leaves_no_half_of_a_migration(newest: str, run: Run, volume: str) -> None:
+def test_sigterm_leaves_no_partial_migration(newest: str, run: Run, volume: str) -> None:
     options = (f"--volume={volume}:/var/lib/placement",)
     python = "--entrypoint=/opt/placement/bin/python3"
     stopped = run(newest, "-c", STOPPED_SYNC, options=(*options, python))
     assert stopped.returncode == 143, stopped.stdout + stopped.stderr
-    assert stopped.stdout.count("told to end") == 1
+    assert stopped.stdout.count("sent SIGTERM") == 1
     again = run(newest, "db-sync", options=options)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "Running upgrade" not in again.stdout

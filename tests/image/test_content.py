@@ -1,4 +1,4 @@
-"""What is in the image, and what is not."""
+"""The content of the image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,21 +21,31 @@ UNCHECKED_HASH = 0b01
 
 
 class Content(NamedTuple):
-    """An image taken apart."""
+    """The settings and the files of an image."""
 
     release: str
     settings: dict[str, Any]
+    archive: tarfile.TarFile
     files: dict[str, tarfile.TarInfo]
-    folder: Path
+
+    def data(self, path: str, size: int | None = None) -> bytes:
+        """Return a file's content, or its first bytes."""
+        file = self.archive.extractfile(self.files[path])
+        assert file
+        return file.read() if size is None else file.read(size)
 
     def text(self, path: str) -> str:
         """Return a file's text."""
-        return (self.folder / path).read_text(encoding="utf-8")
+        return self.data(path).decode()
+
+    def matching(self, pattern: str) -> list[str]:
+        """Return the paths that match a pattern as a whole."""
+        return [path for path in self.files if re.fullmatch(pattern, path)]
 
 
 @pytest.fixture(
     scope="module",
-    # Each image is taken apart by one worker only.
+    # One worker exports each image.
     params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in RELEASES],
 )
 def content(
@@ -43,25 +53,23 @@ def content(
     engine: str,
     image: Callable[[str], str],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Content:
-    """Unpack the image of each release."""
+) -> Iterator[Content]:
+    """Export the image of each release."""
     name = image(request.param)
     inspected = json.loads(subprocess.check_output([engine, "image", "inspect", name]))[0]
     container = subprocess.check_output([engine, "create", name], text=True).strip()
-    folder = tmp_path_factory.mktemp("content")
-    archive = folder / "image.tar"
+    archive = tmp_path_factory.mktemp("content") / "image.tar"
     try:
         subprocess.run([engine, "export", "--output", archive, container], check=True)
     finally:
         subprocess.run([engine, "rm", container], capture_output=True, check=True)
     with tarfile.open(archive) as tar:
         files = {member.name.removeprefix("./"): member for member in tar}
-        tar.extractall(folder, filter="tar")
+        yield Content(request.param, inspected, tar, files)
     archive.unlink()
-    return Content(request.param, inspected, files, folder)
 
 
-def test_it_is_small(content: Content) -> None:
+def test_image_is_small(content: Content) -> None:
     assert content.settings["Size"] <= LIMIT
     assert sum(member.size for member in content.files.values()) <= LIMIT
 
@@ -77,15 +85,15 @@ FORBIDDEN = (
 
 
 @pytest.mark.parametrize("pattern", FORBIDDEN)
-def test_nothing_is_left_of_the_build(pattern: str, content: Content) -> None:
+def test_build_leaves_nothing(pattern: str, content: Content) -> None:
     assert [path for path in content.files if re.search(pattern, path)] == []
 
 
-def test_nothing_gains_privileges(content: Content) -> None:
+def test_no_file_gains_privileges(content: Content) -> None:
     assert [path for path, member in content.files.items() if member.mode & 0o6000] == []
 
 
-def test_everybody_may_read_everything(content: Content) -> None:
+def test_every_file_is_readable_for_everybody(content: Content) -> None:
     closed = [
         path
         for path, member in content.files.items()
@@ -94,18 +102,36 @@ def test_everybody_may_read_everything(content: Content) -> None:
     assert closed == []
 
 
-def test_every_module_is_compiled_for_good(content: Content) -> None:
-    modules = re.compile(r"(usr/lib/python3\.|opt/).*\.py$")
-    sources = [path for path in content.files if modules.match(path)]
+def test_every_module_is_compiled_and_never_recompiled(content: Content) -> None:
+    sources = content.matching(r"(usr/lib/python3\.|opt/).*\.py")
     assert len(sources) > 1500
+    compiled = {
+        re.sub(r"__pycache__/(.*)\.cpython-\d+\.pyc$", r"\1.py", path): path
+        for path in content.matching(r".*/__pycache__/.*\.pyc")
+    }
+    assert [source for source in sources if source not in compiled] == []
     for source in sources:
-        path = content.folder / source
-        compiled = list((path.parent / "__pycache__").glob(f"{path.stem}.cpython-*.pyc"))
-        assert len(compiled) == 1, source
-        assert compiled[0].read_bytes()[4] == UNCHECKED_HASH, source
+        assert content.data(compiled[source], 16)[4] == UNCHECKED_HASH, source
 
 
-def test_it_does_not_run_as_root(content: Content) -> None:
+def test_entry_point_is_in_the_virtual_environment(content: Content) -> None:
+    (main,) = content.matching(r".*/entrypoint/__main__\.py")
+    assert re.match(r"opt/placement/lib/python3\.\d+/site-packages/entrypoint/", main)
+    assert content.files["startup.sh"].mode & 0o777 == 0o755
+    assert {"entrypoint", "shared"}.isdisjoint(content.files)
+
+
+def test_every_patch_is_applied(content: Content) -> None:
+    (placement,) = content.matching(r"opt/placement/lib/python3\.\d+/site-packages/placement")
+    for path in (ROOT / "template/image/patches").iterdir():
+        patch = path.read_text(encoding="utf-8")
+        added = re.findall(r"^\+(?!\+\+ )(.*)$", patch, re.M)
+        (target,) = re.findall(r"^\+\+\+ b/placement(/.*)$", patch, re.M)
+        lines = content.text(placement + target).splitlines()
+        assert [line for line in added if line not in lines] == []
+
+
+def test_user_is_not_root(content: Content) -> None:
     assert content.settings["Config"]["User"] == "42424:42424"
     assert re.search(r"^placement:x:42424:42424:", content.text("etc/passwd"), re.M)
     data = content.files["var/lib/placement"]
@@ -119,7 +145,7 @@ def test_it_does_not_run_as_root(content: Content) -> None:
     assert others == []
 
 
-def test_its_labels_say_what_it_is(content: Content, render: Render) -> None:
+def test_labels_name_the_release(content: Content, render: Render) -> None:
     facts = yaml.safe_load((ROOT / f"releases/{content.release}.yml").read_text(encoding="utf-8"))
     labels = content.settings["Config"]["Labels"]
     assert labels["org.opencontainers.image.version"] == facts["placement"]
@@ -130,7 +156,7 @@ def test_its_labels_say_what_it_is(content: Content, render: Render) -> None:
     assert "org.opencontainers.image.created" not in labels
 
 
-def test_scanners_see_debians_packages(content: Content) -> None:
+def test_scanners_find_debians_packages(content: Content) -> None:
     paragraphs = content.text("var/lib/dpkg/status").strip().split("\n\n")
     packages = {}
     for paragraph in paragraphs:
@@ -148,16 +174,16 @@ def test_scanners_see_debians_packages(content: Content) -> None:
     assert packages.keys() <= documented
 
 
-def test_scanners_see_pythons_packages(content: Content) -> None:
+def test_scanners_find_pythons_packages(content: Content) -> None:
     lock = (ROOT / f"releases/{content.release}.txt").read_text(encoding="utf-8")
     locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock, re.M))
     found = {}
-    for metadata in (content.folder / "opt/placement/lib").rglob("*.dist-info/METADATA"):
-        fields = dict(re.findall(r"^(Name|Version): (.*)$", metadata.read_text("utf-8"), re.M))
+    for metadata in content.matching(r"opt/placement/lib/.*\.dist-info/METADATA"):
+        fields = dict(re.findall(r"^(Name|Version): (.*)$", content.text(metadata), re.M))
         found[re.sub(r"[-_.]+", "-", fields["Name"]).lower()] = fields["Version"]
-        assert (metadata.parent / "RECORD").stat().st_size > 0
+        assert content.files[metadata.replace("METADATA", "RECORD")].size > 0
     assert found.items() <= locked.items()
-    # setuptools is left out on purpose; the others are locked for other Pythons than this one.
+    # The image has no setuptools; the other two are locked for other versions of Python.
     assert locked.keys() - found.keys() <= {"setuptools", "tzdata", "legacy-cgi"}
 
 
@@ -169,13 +195,15 @@ assert requests.Session().merge_environment_settings("https://x", {}, None, None
 """
 
 
-def test_drivers_and_authorities_are_there(any_image: str, run: Callable[..., Output]) -> None:
+def test_drivers_and_ca_certificates_can_be_loaded(
+    any_image: str, run: Callable[..., Output]
+) -> None:
     options = ("--entrypoint=/opt/placement/bin/python3", "--read-only")
     result = run(any_image, "-c", DRIVERS, options=options)
     assert result.returncode == 0, result.stderr
 
 
-def test_another_distribution_is_refused(
+def test_build_refuses_another_distribution(
     engine: str, newest: str, render: Render, tmp_path: Path
 ) -> None:
     repository = render({"release": NEWEST})
@@ -199,4 +227,4 @@ def test_another_distribution_is_refused(
     finally:
         subprocess.run([engine, "rmi", "--force", other], capture_output=True, check=True)
     assert refused.returncode != 0
-    assert "The base image has to be a Debian" in refused.stdout + refused.stderr
+    assert "The base image must be a Debian" in refused.stdout + refused.stderr

@@ -1,4 +1,4 @@
-"""What each variable of the container's contract does, on the newest release."""
+"""The variables of the container's contract, and how the container serves and stops."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tenacity import Retrying, stop_after_delay, wait_fixed
 
-from tests.support.containers import NEWEST, PORT, Run, Server, logs, readable, wait_until_ready
+from tests.image.conftest import RunInBackground, exit_code
+from tests.support.batch import Case, RunBatch
+from tests.support.containers import NEWEST, Run, Server, Start, logs, readable, wait_until_ready
 from tests.support.template import Render
 
-Start = Callable[..., Server]
 DATABASE = "OS_PLACEMENT_DATABASE__CONNECTION"
+# Seconds for a stop: less than the 20 after which the engine sends SIGKILL.
+STOPS = 15
 LOW_PORTS = "--sysctl=net.ipv4.ip_unprivileged_port_start=0"
 
 
@@ -28,8 +30,8 @@ def test_placedocks_two_commands(
     render: Render,
     container_name: Callable[[], str],
 ) -> None:
-    """Both as placedock's readme has them, and what it asks with curl."""
-    image(NEWEST)  # the base image is there, and so is what can be built once
+    """Both commands of placedock's readme, and the request that it sends with curl."""
+    image(NEWEST)  # so that the base image and all layers exist
     repository = render({"release": NEWEST})
     command = [engine, "build", "-t", "placedock", "."]
     with kept_tag(engine, "placedock"):
@@ -39,7 +41,7 @@ def test_placedocks_two_commands(
 
 @contextmanager
 def kept_tag(engine: str, tag: str) -> Iterator[None]:
-    """Let the block use a tag, and give it back to the image that had it."""
+    """Let the block use a tag, and restore the tag's image afterwards."""
     before = subprocess.check_output([engine, "images", "--quiet", "--no-trunc", tag], text=True)
     try:
         yield
@@ -51,11 +53,11 @@ def kept_tag(engine: str, tag: str) -> Iterator[None]:
 
 
 def run_placedock(engine: str, name: str) -> None:
-    """Run the image placedock as its readme has it, and ask it."""
+    """Run the image placedock as in its readme, and send it requests."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    # -d and the name are the test's; Podman keeps low ports from users, Docker does not.
+    # The test adds -d and the name. Podman forbids low ports to users, Docker does not.
     command = [engine, "run", "-d", "--name", name, *([LOW_PORTS] if engine == "podman" else [])]
     command += ["-t", "-p", f"127.0.0.1:{port}:80", "-e", "DB_SYNC=True"]
     command += ["-e", "OS_API__AUTH_STRATEGY=noauth2", "placedock"]
@@ -69,15 +71,15 @@ def run_placedock(engine: str, name: str) -> None:
     subprocess.run([engine, "rm", "--force", name], capture_output=True, check=True)
 
 
-def test_a_locked_down_container_serves_and_stays_quiet(
+def test_restricted_container_serves_without_logging_probes(
     engine: str, newest: str, start: Start, volume: str
 ) -> None:
     options = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
     server = start(newest, options=(*options, f"--volume={volume}:/var/lib/placement"))
     assert server.client.post("/resource_providers", json={"name": "a"}).status_code == 201
-    said = logs(engine, server.name)
-    assert '"POST /resource_providers" status: 201' in said
-    assert '"GET /" status: 200' not in said
+    log = logs(engine, server.name)
+    assert '"POST /resource_providers" status: 201' in log
+    assert '"GET /" status: 200' not in log
 
 
 def test_data_stays_in_the_volume(newest: str, start: Start, volume: str, engine: str) -> None:
@@ -90,68 +92,65 @@ def test_data_stays_in_the_volume(newest: str, start: Start, volume: str, engine
     assert [provider["name"] for provider in found] == ["kept"]
 
 
-def test_options_are_read(newest: str, start: Start) -> None:
+def test_variable_sets_an_option(newest: str, start: Start) -> None:
     server = start(newest, {"OS_CORS__ALLOWED_ORIGIN": "https://horizon.example.com"})
     answer = server.client.get("/", headers={"origin": "https://horizon.example.com"})
     assert answer.headers["access-control-allow-origin"] == "https://horizon.example.com"
 
 
-@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
-def test_a_file_is_read_literally(
-    ending: str, newest: str, run: Run, volume: str, tmp_path: Path
-) -> None:
-    text = "sqlite:////var/lib/placement/a$b$$c.db"
-    (tmp_path / "connection").write_bytes((text + ending).encode())
-    mounts = (f"--volume={volume}:/var/lib/placement",)
-    secret = f"--volume={readable(tmp_path)}:/run/secrets:ro"
-    env = {f"{DATABASE}_FILE": "/run/secrets/connection"}
-    assert run(newest, "db-sync", env=env, options=(*mounts, secret)).returncode == 0
-    assert databases(newest, run, mounts) == ["a$b$$c.db", "a$b$$c.db.lock"]
+def test_file_is_read_literally_and_a_variable_is_not(run_batch: RunBatch) -> None:
+    """A $ in a file is a $, whatever ends the line; in a variable, $$ stands for one $."""
+    folder = "sqlite:///{folder}"
+    in_file = {f"{DATABASE}_FILE": "{folder}/connection"}
+    literal = ["a$b$$c.db", "a$b$$c.db.lock"]
+    cases = {
+        repr(ending): Case(("db-sync",), in_file, {"connection": f"{folder}/a$b$$c.db{ending}"})
+        for ending in ("", "\n", "\r\n")
+    }
+    cases["variable"] = Case(("db-sync",), {DATABASE: f"{folder}/a$$b.db"})
+    outcomes = run_batch(cases)
+    for name, outcome in outcomes.items():
+        assert outcome.returncode == 0, outcome.stderr
+        wanted = ["a$b.db", "a$b.db.lock"] if name == "variable" else literal
+        assert [file for file in outcome.files if ".db" in file] == wanted
 
 
-def test_a_doubled_dollar_is_one(newest: str, run: Run, volume: str) -> None:
-    mounts = (f"--volume={volume}:/var/lib/placement",)
-    env = {DATABASE: "sqlite:////var/lib/placement/a$$b.db"}
-    assert run(newest, "db-sync", env=env, options=mounts).returncode == 0
-    assert databases(newest, run, mounts) == ["a$b.db", "a$b.db.lock"]
-
-
-def databases(image: str, run: Run, mounts: tuple[str, ...]) -> list[str]:
-    """Return the names of the files in the volume."""
-    listing = "import os; print(*sorted(os.listdir('/var/lib/placement')), sep='\\n')"
-    options = (*mounts, "--entrypoint=/opt/placement/bin/python3")
-    return run(image, "-c", listing, options=options).stdout.split()
-
-
-def test_files_may_say_who_may_come_in(newest: str, run: Run, tmp_path: Path) -> None:
-    """What these two say decides which further options there are."""
-    (tmp_path / "strategy").write_text("keystone\n", encoding="utf-8")
-    (tmp_path / "type").write_text("password\n", encoding="utf-8")
+def test_files_may_set_the_auth_strategy(run_batch: RunBatch) -> None:
+    """Which further options exist depends on these two."""
     env = {
-        "OS_API__AUTH_STRATEGY_FILE": "/run/secrets/strategy",
-        "OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE_FILE": "/run/secrets/type",
+        "OS_API__AUTH_STRATEGY_FILE": "{folder}/strategy",
+        "OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE_FILE": "{folder}/type",
         "OS_KEYSTONE_AUTHTOKEN__AUTH_URL": "http://keystone.invalid:5000/v3",
         "OS_KEYSTONE_AUTHTOKEN__USERNAME": "placement",
     }
-    options = (f"--volume={readable(tmp_path)}:/run/secrets:ro",)
-    result = run(newest, "check-config", env=env, options=options)
+    files = {"strategy": "keystone\n", "type": "password\n"}
+    result = run_batch({"case": Case(("check-config",), env, files)})["case"]
     assert result.returncode == 0, result.stderr
 
 
-def test_any_user_of_group_0_may_run_it(newest: str, start: Start) -> None:
+def test_user_of_group_0_may_be_any(newest: str, start: Start) -> None:
     server = start(newest, options=("--user=1000660000:0",))
     assert server.client.post("/resource_providers", json={"name": "a"}).status_code == 201
 
 
-def test_uwsgi_reads_no_variable_of_its_own(newest: str, start: Start, engine: str) -> None:
-    server = start(newest, {"UWSGI_HTTP_SOCKET": ":9999", "UWSGI_PORT": "tcp://10.0.0.1:80"})
+def test_uwsgi_ignores_its_own_variables_and_sqlite_has_one_process_and_thread(
+    newest: str, start: Start, engine: str
+) -> None:
+    others = {"UWSGI_HTTP_SOCKET": ":9999", "UWSGI_PORT": "tcp://10.0.0.1:80"}
+    server = start(newest, {"UWSGI_PROCESSES": "4", "UWSGI_THREADS": "2", **others})
+    log = logs(engine, server.name)
+    assert "UWSGI_PROCESSES is 1: " in log
+    assert "UWSGI_THREADS is 1: " in log
+    assert len(re.findall(r"spawned uWSGI worker \d+ \(pid: \d+, cores: 1\)", log)) == 1
     connect = "import socket; socket.create_connection(('127.0.0.1', 9999))"
     command = [engine, "exec", server.name, "/opt/placement/bin/python3", "-c", connect]
     result = subprocess.run(command, text=True, capture_output=True, check=False)
     assert "Connection refused" in result.stderr
 
 
-def test_an_option_named_file_is_that_option(newest: str, start: Start, tmp_path: Path) -> None:
+def test_option_whose_name_ends_in_file_is_that_option(
+    newest: str, start: Start, tmp_path: Path
+) -> None:
     (tmp_path / "policy.yaml").write_text(
         '"placement:resource_providers:list": "!"\n', encoding="utf-8"
     )
@@ -163,7 +162,7 @@ def test_an_option_named_file_is_that_option(newest: str, start: Start, tmp_path
     assert server.client.get("/resource_providers").status_code == 403
 
 
-def test_a_configuration_file_counts_and_the_environment_wins(
+def test_environment_overrides_the_configuration_file(
     newest: str, start: Start, tmp_path: Path, engine: str
 ) -> None:
     (tmp_path / "placement.conf").write_text(
@@ -175,16 +174,6 @@ def test_a_configuration_file_counts_and_the_environment_wins(
     answer = server.client.get("/", headers={"origin": "https://file.example.com"})
     assert answer.headers["access-control-allow-origin"] == "https://file.example.com"
     assert " DEBUG " not in logs(engine, server.name)
-
-
-def test_sqlite_is_served_by_one_process_and_one_thread(
-    newest: str, start: Start, engine: str
-) -> None:
-    server = start(newest, {"UWSGI_PROCESSES": "4", "UWSGI_THREADS": "2"})
-    said = logs(engine, server.name)
-    assert "UWSGI_PROCESSES is 1: " in said
-    assert "UWSGI_THREADS is 1: " in said
-    assert len(re.findall(r"spawned uWSGI worker \d+ \(pid: \d+, cores: 1\)", said)) == 1
 
 
 WORKERS = """
@@ -203,7 +192,7 @@ print(*server.workers("postgresql://"), len(os.sched_getaffinity(0)))
         ("0.5", {"UWSGI_PROCESSES": "3", "UWSGI_THREADS": "7"}, (3, 7)),
     ],
 )
-def test_workers_follow_the_cpus_granted(
+def test_workers_follow_the_cpu_limit(
     cpus: str,
     env: dict[str, str],
     expected: tuple[int | None, int],
@@ -217,38 +206,38 @@ def test_workers_follow_the_cpus_granted(
     assert (processes, threads) == (expected[0] or min(available, 8), expected[1])
 
 
-def test_it_answers_under_a_prefix_and_links_keep_it(newest: str, start: Start) -> None:
-    server = start(newest)
+def test_server_answers_under_a_prefix_and_links_keep_it(default_server: Server) -> None:
+    client = default_server.client
     for root in ("/placement", "/placement/"):
-        assert server.client.get(root).json()["versions"][0]["id"] == "v1.0"
-    created = server.client.post(
+        assert client.get(root).json()["versions"][0]["id"] == "v1.0"
+    created = client.post(
         "/placement/resource_providers", json={"name": "a"}, headers={"x-forwarded-proto": "https"}
     )
     location = httpx.URL(created.headers["location"])
     assert location.scheme == "https"
     assert location.path.startswith("/placement/resource_providers/")
-    assert server.client.get(location.path).json()["name"] == "a"
-    assert server.client.get("/placements").status_code == 404
+    assert client.get(location.path).json()["name"] == "a"
+    assert client.delete(location.path).status_code == 204
+    assert client.get("/placements").status_code == 404
 
 
-def test_it_says_that_it_closes(newest: str, start: Start) -> None:
-    server = start(newest)
-    assert server.client.get("/").headers.get_list("connection") == ["close"]
+def test_server_announces_that_it_closes_the_connection(default_server: Server) -> None:
+    assert default_server.client.get("/").headers.get_list("connection") == ["close"]
 
 
-def test_a_long_query_is_taken(newest: str, start: Start) -> None:
-    server = start(newest)
+def test_long_query_is_accepted(default_server: Server) -> None:
     query = {"name": "x" * 30_000}
-    assert server.client.get("/resource_providers", params=query).status_code in (200, 400)
+    answer = default_server.client.get("/resource_providers", params=query)
+    assert answer.status_code in (200, 400)
 
 
-def test_a_stop_ends_no_request_under_way(newest: str, start: Start, engine: str) -> None:
+def test_sigterm_ends_no_request_under_way(newest: str, start: Start, engine: str) -> None:
     server = start(newest)
     body = b'{"name": "under-way"}'
     headers = ("x-auth-token: admin", "content-type: application/json")
     with server.open_request("POST /resource_providers", *headers, size=len(body)) as connection:
         connection.sendall(body[:5])
-        time.sleep(0.5)  # until the request is being read
+        time.sleep(0.5)  # until uWSGI reads the request
         command = [engine, "stop", "--time", "20", server.name]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as stopping:
             time.sleep(1)
@@ -259,42 +248,27 @@ def test_a_stop_ends_no_request_under_way(newest: str, start: Start, engine: str
     assert exit_code(engine, server.name) == 0
 
 
-def test_a_stop_is_quick_at_any_moment(
-    newest: str, engine: str, container_name: Callable[[], str]
-) -> None:
-    name = container_name()
-    env = ["--env=OS_API__AUTH_STRATEGY=noauth2", f"--env=PORT={PORT}"]
-    env += [f"--env={DATABASE}=mysql+pymysql://placement@127.0.0.1:1/placement"]
-    subprocess.run([engine, "run", "--detach", "--name", name, *env, newest], check=True)
-    waiting = Retrying(stop=stop_after_delay(15), wait=wait_fixed(0.2), reraise=True)
-    waiting(_says, engine, name, "SQL connection failed")
+def test_sigterm_ends_the_wait_for_a_database(background: RunInBackground) -> None:
+    container = background({DATABASE: "mysql+pymysql://placement@127.0.0.1:1/placement"})
+    container.wait_for("SQL connection failed")
     started = time.monotonic()
-    subprocess.run([engine, "stop", "--time", "10", name], capture_output=True, check=True)
-    assert time.monotonic() - started < 5
-    assert exit_code(engine, name) == 143
+    assert container.stop() == 143
+    assert time.monotonic() - started < STOPS
 
 
-@pytest.mark.parametrize("after", [0.0, 0.1, 0.3, 0.6, 0.9, 1.2, 2.0])
-def test_a_stop_is_heard_throughout_the_start(
-    after: float, newest: str, engine: str, container_name: Callable[[], str]
-) -> None:
-    name = container_name()
-    env = ["--env=OS_API__AUTH_STRATEGY=noauth2", f"--env=PORT={PORT}", "--env=DB_SYNC=True"]
-    subprocess.run([engine, "run", "--detach", "--name", name, *env, newest], check=True)
-    waiting = Retrying(stop=stop_after_delay(15), wait=wait_fixed(0.05), reraise=True)
-    waiting(_says, engine, name, "Operational MODE")
+@pytest.mark.parametrize(
+    "after",
+    [
+        0.1,
+        0.6,
+        1.2,
+        *(pytest.param(after, marks=pytest.mark.only_all) for after in (0.0, 0.3, 0.9, 2.0)),
+    ],
+)
+def test_sigterm_ends_every_moment_of_the_start(after: float, background: RunInBackground) -> None:
+    container = background({"DB_SYNC": "True"})
+    container.wait_for("Operational MODE")
     time.sleep(after)
     started = time.monotonic()
-    subprocess.run([engine, "stop", "--time", "10", name], capture_output=True, check=True)
-    assert time.monotonic() - started < 5
-    assert exit_code(engine, name) in (0, 15, 143)
-
-
-def _says(engine: str, name: str, text: str) -> None:
-    assert text in logs(engine, name)
-
-
-def exit_code(engine: str, name: str) -> int:
-    """Return what the container ended with."""
-    command = [engine, "inspect", "--format", "{{.State.ExitCode}}", name]
-    return int(subprocess.check_output(command))
+    assert container.stop() in (0, 15, 143)
+    assert time.monotonic() - started < STOPS

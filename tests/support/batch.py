@@ -47,7 +47,7 @@ while waiting or running:
 class Case:
     """A command: its arguments, its environment, and the files of its folder.
 
-    {folder} in an argument or a value is that folder in the container.
+    {folder} stands for that folder in the container: in arguments, values and files of text.
     """
 
     arguments: tuple[str, ...] = ()
@@ -57,10 +57,10 @@ class Case:
     def write(self, folder: Path, port: int) -> None:
         """Write the case into a folder that the container sees as /cases/<name>."""
         folder.mkdir()
-        for name, content in self.files.items():
-            data = content if isinstance(content, bytes) else content.encode()
-            (folder / name).write_bytes(data)
         inside = f"/cases/{folder.name}"
+        for name, content in self.files.items():
+            text = content if isinstance(content, bytes) else content.replace("{folder}", inside)
+            (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
         env = {"PORT": str(port), **self.env}
         given = {
             "arguments": [word.replace("{folder}", inside) for word in self.arguments],
@@ -71,12 +71,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case ended."""
+    """How a case ended, and what its folder contains then."""
 
     returncode: int
     stdout: str
     stderr: str
     seconds: float
+    files: tuple[str, ...]
 
 
 RunBatch = Callable[..., dict[str, Outcome]]
@@ -105,4 +106,5 @@ def outcome(folder: Path) -> Outcome:
     """Read how a case ended."""
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     stdout, stderr = ((folder / name).read_text(encoding="utf-8") for name in ("stdout", "stderr"))
-    return Outcome(result["code"], stdout, stderr, result["seconds"])
+    files = sorted(path.name for path in folder.iterdir())
+    return Outcome(result["code"], stdout, stderr, result["seconds"], tuple(files))

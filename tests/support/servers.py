@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from entrypoint.database import DRIVERS
 from extensions.deployment import Deployment
 from tests.support.containers import logs, new_name, remove, succeed
 from tests.support.sharing import Once
@@ -57,7 +58,7 @@ class DatabaseServer:
     @property
     def driver(self) -> str:
         """Return the scheme of its URLs."""
-        return {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}[self.kind]
+        return DRIVERS[self.kind][0]
 
     def url(self, database: str, user: str = "placement", password: str = PASSWORD) -> str:
         """Return the URL of a database, for containers and for this host."""

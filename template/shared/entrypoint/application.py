@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from entrypoint.errors import STDERR_VARIABLE, StartError, report_errors
+from entrypoint.errors import STDERR_VARIABLE, report_errors
 from entrypoint.signals import handle_signals
 
 # The paths of probes, with and without the prefix.
@@ -31,12 +31,12 @@ def load() -> Application:
 
     from entrypoint.database import connection
 
-    load_placement = deploy.loadapp
+    load_placement: Callable[[Any], Application] = deploy.loadapp
 
     def load_on_ready_database(config: Any) -> Application:
         with connection.preparation(config):
             prepare(config)
-            application: Application = load_placement(config)
+            application = load_placement(config)
         return answer_503(application) if config.api.auth_strategy == "keystone" else application
 
     # Placement has no hook between reading its configuration and writing to the database.
@@ -60,10 +60,7 @@ def prepare(config: Any) -> None:
             print(f"serving without a sync: {newer}", flush=True)
         # Placement itself would sync without a lock.
         config.set_override("sync_on_startup", False, "placement_database")
-    if not schema.is_ready(config):
-        raise StartError(
-            "the database has no schema yet: run the command db-sync once, or set DB_SYNC=True"
-        )
+    schema.require_schema(config)
 
 
 def answer_503(application: Application) -> Application:
@@ -80,9 +77,8 @@ def answer_503(application: Application) -> Application:
             return application(environ, start_response)
         except ClientException as error:
             logging.getLogger("placement").error("Keystone does not answer: %s", error)
-            unavailable = HTTPServiceUnavailable("Keystone does not answer.")
-            body: Iterable[bytes] = unavailable(environ, start_response)
-            return body
+            unavailable: Application = HTTPServiceUnavailable("Keystone does not answer.")
+            return unavailable(environ, start_response)
 
     return answer
 

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+import logging
 import math
 import os
 import queue
@@ -29,7 +30,7 @@ PATHS = (
     "/traits",
 )
 
-# How long a request took, and why it failed.
+# The time of a request, and the reason of its failure.
 Result = tuple[float, str | None]
 
 
@@ -43,17 +44,24 @@ def token() -> str:
     options.require_auth_strategy(config)
     if config.api.auth_strategy == "noauth2":
         return "admin"
+    # It would log to standard error what the error below contains.
+    logging.getLogger("keystoneauth").setLevel(logging.CRITICAL)
     group = options.KEYSTONE_GROUP
     auth = loading.load_auth_from_conf_options(config, group)
     verify = config[group].cafile or True
     try:
         return str(session.Session(auth, verify=verify, timeout=TIMEOUT).get_token())
     except exceptions.ClientException as error:
-        raise StartError(f"Keystone issues no token: {error}") from error
+        raise StartError(f"Keystone issued no token: {error}") from error
+
+
+def print_token() -> None:
+    """Print a token for tests: of Placement's own user in Keystone, or `admin` with noauth2."""
+    print(token())
 
 
 def smoke_test(url: str = "") -> None:
-    """Print the version of the Placement at URL, and the number of traits in its database."""
+    """Test that a running Placement answers, accepts a token and reaches its database."""
     url = url or f"http://127.0.0.1:{os.environ.get('PORT') or '80'}"
     check_url(url)
     pool = urllib3.PoolManager()
@@ -64,7 +72,10 @@ def smoke_test(url: str = "") -> None:
 
 
 def load_test(url: str, clients: str, seconds: str) -> None:
-    """Print a line of JSON with the results of each second, and a last one for all of them."""
+    """Put load on a running Placement, and print the results of each second as a line of JSON.
+
+    The last line has the results of all seconds.
+    """
     check_url(url)
     number, duration = whole_number("CLIENTS", clients), whole_number("SECONDS", seconds)
     send = functools.partial(
@@ -148,5 +159,5 @@ def get(pool: urllib3.PoolManager, url: str, path: str, headers: dict[str, str])
         raise StartError(f"GET {url}{path} failed: {error}") from error
     if answer.status != 200:
         text = textwrap.shorten(answer.data.decode(errors="replace"), 400)
-        raise StartError(f"GET {path} was answered with {answer.status}: {text}")
+        raise StartError(f"GET {path}: {answer.status} {text}")
     return answer.data

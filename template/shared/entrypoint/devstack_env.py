@@ -23,69 +23,55 @@ from entrypoint.variables import (
     AUTH_TYPE,
     CONNECTION,
     KEYSTONE_PREFIX,
-    Known,
     known_variables,
     literal,
 )
 
-HOST_NAME = re.compile(r"[A-Za-z0-9.-]+")
+HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+")
 
 
-def run(placement_conf: str, local_conf: str, host_ip: str) -> None:
-    """Print the variables; host_ip is the address of devstack's host if local.conf has none."""
-    variables = variables_of(placement_conf, local_conf, host_ip)
-    print("# Written by `make devstack-env`, which overwrites it. It contains passwords.")
-    for name, value in sorted(variables.items()):
-        print(f"{name}={value}")
-
-
-def variables_of(placement_conf: str, local_conf: str, host_ip: str) -> dict[str, str]:
-    """Return the container's variables."""
+def devstack_env(placement_conf: str, local_conf: str, host_ip: str = "") -> None:
+    """Print the container's variables for running alongside a devstack."""
     settings, local = read_placement_conf(placement_conf), read_local_conf(local_conf)
     variables = translate(settings)
     complete(variables, local)
     for name, value in variables.items():
         if not value.isprintable():
             raise StartError(
-                f"the value of {name} has several lines, which an env-file cannot hold"
+                f"the value of {name} has several lines, which an env-file cannot contain"
             )
     os.environ.update(variables)
     for name, value in addresses(options.load(), Host(host_ip, local)):
         variables[name] = os.environ[name] = literal(value)
     check_cafile(variables)
     database.check_url(options.load())
-    return variables
+    print("# Written by `make devstack-env`, which overwrites it. It contains passwords.")
+    for name, value in sorted(variables.items()):
+        print(f"{name}={value}")
 
 
 def translate(settings: Settings) -> dict[str, str]:
     """Return the variables for these settings, and report the settings that are left out."""
     os.environ[AUTH_TYPE] = settings.get(("keystone_authtoken", "auth_type"), "password")
-    known, logging = image_variables()
+    config, logging = cfg.ConfigOpts(), cfg.ConfigOpts()
+    placement_conf.register_opts(config)
+    options.register_keystone(config)
+    log.register_options(logging)
     variables: dict[str, str] = {}
     unknown = dict(settings)
-    for variable, (group, option) in known.items():
+    for variable, (group, option) in known_variables(config).items():
         for key in names(group or "default", option):
             if key in settings:
                 unknown.pop(key, None)
                 variables.setdefault(variable, settings[key])
-    for_logs = sorted(variables.keys() & logging - {"OS_DEFAULT__DEBUG"})
+    for_logs = sorted(variables.keys() & known_variables(logging).keys() - {"OS_DEFAULT__DEBUG"})
     for reason, left_out in (
-        ("this placement does not know it", [f"[{group}]{name}" for group, name in unknown]),
-        ("the container logs in its own way", for_logs),
+        ("this release has no such option", [f"[{group}]{name}" for group, name in unknown]),
+        ("the container has its own log format", for_logs),
     ):
         if left_out:
             report(f"left out, because {reason}: {', '.join(left_out)}")
     return {name: value for name, value in variables.items() if name not in for_logs}
-
-
-def image_variables() -> tuple[Known, set[str]]:
-    """Return all variables that the image accepts, and the names of those about logging."""
-    config = cfg.ConfigOpts()
-    placement_conf.register_opts(config)
-    options.register_keystone(config)
-    logging = cfg.ConfigOpts()
-    log.register_options(logging)
-    return known_variables(config), set(known_variables(logging))
 
 
 def names(group: str, option: cfg.Opt) -> Iterator[tuple[str, str]]:
@@ -108,8 +94,8 @@ def complete(variables: dict[str, str], local: dict[str, str]) -> None:
         password = local.get("SERVICE_PASSWORD") or local.get("ADMIN_PASSWORD")
         if not password:
             raise StartError(
-                "there is no [keystone_authtoken]password in placement.conf, and no plain"
-                " SERVICE_PASSWORD or ADMIN_PASSWORD in local.conf: add one"
+                "found no [keystone_authtoken]password in placement.conf, and no literal"
+                " SERVICE_PASSWORD or ADMIN_PASSWORD in local.conf: add one of them"
             )
         variables[f"{KEYSTONE_PREFIX}PASSWORD"] = literal(password)
 
@@ -125,12 +111,12 @@ class Host:
 
     def replace(self, loopback: str, variable: str) -> str:
         """Return the address that replaces a loopback one."""
-        if not is_address(self.address):
+        if not HOST.fullmatch(self.address):
             raise StartError(
-                f"{variable} is at {loopback}, where a container finds only itself: add HOST_IP=…"
-                " to local.conf, or say make devstack-env HOST_IP=…, with this host's address"
+                f"{variable} names {loopback}, which is the container itself: set HOST_IP to this"
+                " host's address in local.conf, or run make devstack-env HOST_IP=…"
             )
-        report(f"{variable} is at {self.address} for a container, not at {loopback}")
+        report(f"{variable}: replaced {loopback}, the container itself, by {self.address}")
         return self.address
 
     def reach(self, server: str, variable: str) -> str:
@@ -156,15 +142,6 @@ def is_loopback(host: str | None) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-def is_address(text: str) -> bool:
-    """Return whether this is the address or the name of a host."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return bool(HOST_NAME.fullmatch(text))
-    return True
-
-
 def addresses(config: cfg.ConfigOpts, host: Host) -> Iterator[tuple[str, str]]:
     """Yield the variables that name a server, with the address for a container."""
     yield CONNECTION, database_url(config.placement_database.connection, host)
@@ -176,14 +153,16 @@ def addresses(config: cfg.ConfigOpts, host: Host) -> Iterator[tuple[str, str]]:
             reached = host.reach(server, variable)
             if name == "auth_url" and reached != server:
                 report(
-                    f"Keystone's catalog says {server}, too, where the container looks for it next:"
-                    f" see `openstack endpoint list`, and give the public one {reached} by"
+                    f"Keystone's catalog may name {server}, too: check `openstack endpoint list`,"
+                    f" and change the public endpoint's address to {reached} with"
                     " `openstack endpoint set --url`"
                 )
             yield variable, url.replace(server, reached, 1)
     if servers := keystone.memcached_servers:
-        reached_servers = [memcached_server(server, host) for server in servers]
-        yield f"{KEYSTONE_PREFIX}MEMCACHED_SERVERS", ",".join(reached_servers)
+        variable = f"{KEYSTONE_PREFIX}MEMCACHED_SERVERS"
+        reachable = [host.reach(server.removeprefix("inet6:"), variable) for server in servers]
+        # inet6: is how python-memcached marks an IPv6 address.
+        yield variable, ",".join(re.sub(r"^\[", "inet6:[", server) for server in reachable)
 
 
 def database_url(connection: str, host: Host) -> str:
@@ -194,23 +173,17 @@ def database_url(connection: str, host: Host) -> str:
         driver = drivers[0]
     except (sa.exc.ArgumentError, LookupError, ValueError) as error:
         raise StartError(
-            "[placement_database]connection is no URL of MySQL or PostgreSQL"
+            "[placement_database]connection is not a URL of MySQL or PostgreSQL"
         ) from error
     if url.drivername not in drivers:
-        report(f"{CONNECTION} starts with {driver}://, not {url.drivername}://")
+        report(f"{CONNECTION}: replaced the driver {url.drivername} by {driver}")
     if "plugin" in url.query:
         # devstack's plugin for SQLAlchemy, which counts queries.
-        report(f"{CONNECTION} is without plugin={url.query['plugin']}: it is not in the image")
+        report(f"{CONNECTION}: left out plugin={url.query['plugin']}, which is not in the image")
     if is_loopback(url.host):
         url = url.set(host=host.replace(url.host or "no host", CONNECTION))
     url = url.set(drivername=driver).difference_update_query(["plugin"])
     return url.render_as_string(hide_password=False)
-
-
-def memcached_server(server: str, host: Host) -> str:
-    """Return a memcached as a container reaches it, in the spelling of its client."""
-    reached = host.reach(server.removeprefix("inet6:"), f"{KEYSTONE_PREFIX}MEMCACHED_SERVERS")
-    return f"inet6:{reached}" if reached.startswith("[") else reached
 
 
 def check_cafile(variables: dict[str, str]) -> None:
@@ -221,5 +194,5 @@ def check_cafile(variables: dict[str, str]) -> None:
     if variables.get(f"{KEYSTONE_PREFIX}AUTH_URL", "").startswith("https:"):
         report(f"mount the file that {KEYSTONE_PREFIX}CAFILE names: --volume {file}:{file}:ro")
     else:
-        report(f"left out, because Keystone is not asked by https: {KEYSTONE_PREFIX}CAFILE")
+        report(f"left out, because the URL of Keystone is not https: {KEYSTONE_PREFIX}CAFILE")
         del variables[f"{KEYSTONE_PREFIX}CAFILE"]

@@ -30,7 +30,7 @@ def report_unreadable(path: str) -> Iterator[None]:
         raise StartError(f"{path} is not a text file") from error
     except iniparser.ParseError as error:
         raise StartError(
-            f"{path} is no placement.conf: line {error.lineno}: {error.msg}"
+            f"{path} is not a placement.conf: line {error.lineno}: {error.msg}"
         ) from error
 
 
@@ -46,7 +46,7 @@ def read_placement_conf(path: str) -> Settings:
     }
     if not settings.get(("placement_database", "connection")):
         raise StartError(
-            f"{path} has no [placement_database]connection: say PLACEMENT_CONF=… with the"
+            f"{path} has no [placement_database]connection: set PLACEMENT_CONF to the"
             " placement.conf that devstack wrote"
         )
     return settings
@@ -66,7 +66,7 @@ def read_local_conf(path: str) -> dict[str, str]:
     localrc = [text for name, text in zip(parts[::2], parts[1::2], strict=True) if name == LOCALRC]
     if not localrc:
         raise StartError(
-            f"{path} has no [[{LOCALRC}]] section: say LOCAL_CONF=… with devstack's local.conf"
+            f"{path} has no [[{LOCALRC}]] section: set LOCAL_CONF to devstack's local.conf"
         )
     known: dict[str, str] = {}
     for name, value in ASSIGNMENT.findall("\n".join(localrc)):

@@ -47,7 +47,7 @@ def load() -> cfg.ConfigOpts:
             check_value(config, name, *known[name])
     except (cfg.NoSuchOptError, cfg.NoSuchGroupError, cfg.TemplateSubstitutionError) as error:
         raise StartError(
-            'an option in /etc/placement holds a single "$", which stands for another option:'
+            'an option in /etc/placement contains a single "$", which refers to another option:'
             ' write "$$" for a "$"'
         ) from error
     except cfg.Error as error:
@@ -63,7 +63,7 @@ def parse(config: cfg.ConfigOpts) -> None:
     except cfg.RequiredOptError as error:
         variable = variable_of(str(getattr(error.group, "name", error.group)), error.opt_name)
         if variable != CONNECTION:
-            raise StartError(f"{variable} is not set, and cannot be done without") from error
+            raise StartError(f"{variable} is not set, but required: set it") from error
         os.environ[CONNECTION] = DEFAULT_CONNECTION
         parse(config)
 
@@ -80,7 +80,7 @@ def register_keystone(config: cfg.ConfigOpts) -> None:
         config.register_opts(options, group=group)
     refuse_references(known_variables(config), (AUTH_TYPE, AUTH_SECTION))
     if not register_auth_plugin(config) and keystone:
-        raise StartError(f"{AUTH_TYPE} is not set: say password or v3applicationcredential")
+        raise StartError(f"{AUTH_TYPE} is not set: set it to password or v3applicationcredential")
 
 
 def register_auth_plugin(config: cfg.ConfigOpts) -> bool:
@@ -104,7 +104,9 @@ def register_auth_plugin(config: cfg.ConfigOpts) -> bool:
     except exceptions.NoMatchingPlugin as error:
         plugins = ", ".join(sorted(entry_points(group=loading.PLUGIN_NAMESPACE).names))
         shown = "_FILE" if AUTH_TYPE in from_file else f"={auth_type}"
-        raise StartError(f"{AUTH_TYPE}{shown} is none of {plugins}") from error
+        raise StartError(
+            f"{AUTH_TYPE}{shown} is not an auth plugin: use one of {plugins}"
+        ) from error
     config.register_opts(plugin_options, group=section)
     return True
 
@@ -116,7 +118,7 @@ def check_value(config: cfg.ConfigOpts, name: str, group: str | None, option: cf
         section[option.dest]
     except ValueError as error:
         if name in from_file:
-            raise StartError(f"what {name}_FILE names holds no valid value") from error
+            raise StartError(f"the file that {name}_FILE names contains no valid value") from error
         shown = "" if option.secret else f"={os.environ[name]}"
         reason = "" if option.secret else f": {str(error).rsplit(' is not valid: ', 1)[-1]}"
         raise StartError(f"{name}{shown} is not a valid value{reason}") from error
@@ -126,7 +128,7 @@ def require_auth_strategy(config: cfg.ConfigOpts) -> None:
     """Refuse to serve while the auth strategy is unset: it has no safe default."""
     if not is_set(config, "auth_strategy", "api"):
         raise StartError(
-            f"{AUTH_STRATEGY} is not set: say keystone, or noauth2 to let everyone in as admin"
+            f"{AUTH_STRATEGY} is not set: set it to keystone, or to noauth2 to make everyone admin"
         )
 
 

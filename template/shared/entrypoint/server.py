@@ -8,18 +8,27 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from entrypoint import options
 from entrypoint.errors import STDERR_VARIABLE, StartError
-from entrypoint.options import set_defaults
 from entrypoint.variables import whole_number
 
 UWSGI = "/opt/placement/bin/uwsgi"
 MAX_PROCESSES = 8
 THREADS = 4
 CGROUP = Path("/sys/fs/cgroup")
+BIND_ERRORS = {
+    errno.EADDRINUSE: "another process listens on it; set PORT to a free port",
+    errno.EACCES: "this user may not listen on it; set PORT to 1024 or more, or run the container"
+    " with --sysctl net.ipv4.ip_unprivileged_port_start=0",
+}
 
 
-def serve(config: cfg.ConfigOpts) -> None:
-    """Become uWSGI; logs go to standard output, and only errors to standard error."""
+def serve() -> None:
+    """Check the settings, then serve Placement with uWSGI.
+
+    All logs go to standard output; standard error is for errors that stop the container.
+    """
+    config = options.load()
     number, processes, threads = check(config)
     check_port_is_free(number)
     # uWSGI would read them as options: Kubernetes sets some for a Service named uwsgi.
@@ -27,12 +36,22 @@ def serve(config: cfg.ConfigOpts) -> None:
         del os.environ[name]
     os.environ.update(PORT=str(number), UWSGI_PROCESSES=str(processes), UWSGI_THREADS=str(threads))
     if not config.placement_database.connection.startswith("sqlite"):
-        set_defaults(config, pool(threads))
+        options.set_defaults(config, pool(threads))
     stderr = os.dup(2)
     os.set_inheritable(stderr, True)
     os.environ[STDERR_VARIABLE] = str(stderr)
     os.dup2(1, 2)
     os.execv(UWSGI, [UWSGI, "--ini", "/placement-uwsgi.ini"])
+
+
+def check_config() -> None:
+    """Check the settings as `serve` does, without a database."""
+    from entrypoint import database
+
+    config = options.load()
+    check(config)
+    database.check_url(config)
+    print("the configuration is valid")
 
 
 def pool(threads: int) -> dict[str, str]:
@@ -42,27 +61,22 @@ def pool(threads: int) -> dict[str, str]:
 
 def check(config: cfg.ConfigOpts) -> tuple[int, int, int]:
     """Return the port, the processes and the threads that are set."""
+    options.require_auth_strategy(config)
     for name in ("DB_SYNC", "PORT", "UWSGI_PROCESSES", "UWSGI_THREADS"):
         if f"{name}_FILE" in os.environ:
-            raise StartError(f"{name}_FILE is not read: only OS_ variables may be; set {name}")
+            raise StartError(
+                f"{name}_FILE is not supported, only files for OS_ variables are: set {name}"
+            )
     check_sync(os.environ.get("DB_SYNC", ""))
-    return port(), *workers(config.placement_database.connection)
+    port = whole_number("PORT", os.environ.get("PORT") or "80")
+    return port, *workers(config.placement_database.connection)
 
 
 def check_sync(value: str) -> bool:
     """Return whether DB_SYNC turns the sync before serving on."""
     if value.lower() not in ("true", "false", ""):
-        raise StartError(f"DB_SYNC={value!r} is neither True nor False")
+        raise StartError(f"DB_SYNC={value!r} is neither True nor False: set it to one of them")
     return value.lower() == "true"
-
-
-def port() -> int:
-    """Return the port to serve on."""
-    value = os.environ.get("PORT") or "80"
-    number = whole_number("PORT", value)
-    if number > 65535:
-        raise StartError(f"PORT={value} is not a port: take one from 1 to 65535")
-    return number
 
 
 def check_port_is_free(number: int) -> None:
@@ -73,19 +87,8 @@ def check_port_is_free(number: int) -> None:
             trial.bind(("", number))
             trial.listen()
         except OSError as error:
-            raise StartError(f"PORT={number}: {bind_advice(error)}") from error
-
-
-def bind_advice(error: OSError) -> str:
-    """Return why the port is not available and what to do."""
-    if error.errno == errno.EADDRINUSE:
-        return "another process listens there; set PORT to a free one"
-    if error.errno == errno.EACCES:
-        return (
-            "this user may not listen there; set PORT to 1024 or more, or run the container with"
-            " --sysctl net.ipv4.ip_unprivileged_port_start=0"
-        )
-    return str(error)
+            reason = BIND_ERRORS.get(error.errno or 0, str(error))
+            raise StartError(f"PORT={number}: {reason}") from error
 
 
 def workers(connection: str) -> tuple[int, int]:
@@ -97,7 +100,7 @@ def workers(connection: str) -> tuple[int, int]:
         return wanted
     for name in ("UWSGI_PROCESSES", "UWSGI_THREADS"):
         if os.environ.get(name, "1") not in ("1", ""):
-            print(f"{name} is 1: with more, sqlite locks itself out and requests fail", flush=True)
+            print(f"{name} is 1: with more, requests fail because SQLite is locked", flush=True)
     return 1, 1
 
 
@@ -110,19 +113,12 @@ def granted_cpus() -> int:
 
 def cpu_quota() -> tuple[int, int]:
     """Return the cgroup's CPU quota and its period; a quota of 0 or less is no limit."""
+    v1 = [CGROUP / "cpu" / f"cpu.cfs_{name}_us" for name in ("quota", "period")]
     try:
-        quota, period = (CGROUP / "cpu.max").read_text().split()
-    except OSError:
-        return cpu_quota_v1()
-    return 0 if quota == "max" else int(quota), int(period)
-
-
-def cpu_quota_v1() -> tuple[int, int]:
-    """Return the same from version 1 of cgroups."""
-    try:
-        quota, period = (
-            (CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
-        )
+        if (v2 := CGROUP / "cpu.max").exists():
+            quota, period = v2.read_text().split()
+        else:
+            quota, period = (path.read_text() for path in v1)
     except OSError:
         return 0, 1
-    return int(quota), int(period)
+    return 0 if quota == "max" else int(quota), int(period)

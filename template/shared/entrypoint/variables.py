@@ -48,9 +48,9 @@ def option_variables() -> Iterator[str]:
 
 
 def whole_number(name: str, value: str) -> int:
-    """Return the number that a variable or an argument holds."""
-    if not (value.isascii() and value.isdigit() and int(value) > 0):
-        raise StartError(f"{name}={value} is not a whole number above 0")
+    """Return the number in a variable or an argument; none may be larger than the last port."""
+    if not (value.isascii() and value.isdigit() and 0 < int(value) <= 65535):
+        raise StartError(f"{name}={value} is not a whole number from 1 to 65535")
     return int(value)
 
 
@@ -96,7 +96,7 @@ def read_secret(name: str, path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise StartError(
-            f"{name} cannot be read: {reason}. Mount the file so that uid {os.getuid()} may read it"
+            f"{name} cannot be read: {reason}. Mount the file so that uid {os.getuid()} can read it"
         ) from error
     text = text.removesuffix("\n").removesuffix("\r")
     problems = {
@@ -104,7 +104,7 @@ def read_secret(name: str, path: Path) -> str:
         "the file is empty": not text,
         "the file has more than one line": "\n" in text,
         # oslo.config reads \$ as $, and has no other spelling for these two characters.
-        r"the file holds a NUL or a \$, which no option can: choose another value": (
+        r"the file contains a NUL or a \$, which no option can contain: choose another value": (
             "\0" in text or r"\$" in text
         ),
     }
@@ -131,7 +131,7 @@ def unknown(name: str, nearest: str | None) -> StartError:
     message = f"{name} is not an option of placement"
     if name.startswith(KEYSTONE_PREFIX) and AUTH_TYPE not in os.environ:
         return StartError(
-            f"{message}, or of an auth plugin that {AUTH_TYPE} names (password, …): set it"
+            f"{message}. For an auth plugin's option, set {AUTH_TYPE}, for example to password"
         )
     return StartError(f"{message}: did you mean {nearest}?" if nearest else f"{message}: unset it")
 
@@ -163,6 +163,6 @@ def refuse_references(known: Known, names: Iterable[str]) -> None:
             dotted = tuple(key.split(".", 1)) if key else ()
             if key and not options & {(group, key), (None, key), dotted}:
                 raise StartError(
-                    f'{name} holds a single "$", which stands for another option: write "$$" for'
-                    f' a "$", or put the value into a file and its path into {name}_FILE'
+                    f'{name} contains a single "$", which refers to another option: write "$$" for'
+                    f' a "$", or put the value into a file and set {name}_FILE to its path'
                 )

@@ -166,6 +166,6 @@ def test_partial_migration_of_a_database_with_data_is_reported(
     done = run(newest, "db-sync", env={CONNECTION: url})
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
-    assert "has left half a migration, which cannot be taken back: restore" in done.stderr
+    assert "has left a partial migration, which cannot be rolled back: restore" in done.stderr
     with mariadb.connect(url).connect() as connection:
         assert connection.execute(sa.text("SELECT name FROM traits")).scalar() == "CUSTOM_KEPT"

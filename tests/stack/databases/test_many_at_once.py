@@ -108,7 +108,7 @@ def test_wait_for_a_held_lock_ends(server: DatabaseServer, newest: str, run: Run
     assert "another container is changing the schema, waiting up to 2 s" in done.stdout
     assert done.returncode == 1
     assert done.stderr == (
-        "placement: for 2 s another container has been changing the schema: look at that one\n"
+        "placement: another container has been changing the schema for 2 s: check its log\n"
     )
     assert sa.inspect(server.connect(url)).get_table_names() == []
 

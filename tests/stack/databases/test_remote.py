@@ -130,8 +130,8 @@ def test_password_that_the_driver_cannot_send_is_refused(newest: str, run: Run) 
     done = run(newest, "db-sync", env={CONNECTION: "mysql+pymysql://u:%C3%A9@db.invalid/placement"})
     assert done.returncode == 1
     assert done.stderr == (
-        f"placement: {CONNECTION}: the driver for MySQL and MariaDB sends only a password of ASCII"
-        " characters as it is: give the user such a one\n"
+        f"placement: {CONNECTION}: the driver for MySQL and MariaDB supports only passwords of"
+        " ASCII characters: change the user's password\n"
     )
 
 

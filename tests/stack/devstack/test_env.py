@@ -1,4 +1,4 @@
-"""What `make devstack-env` makes of a devstack's files, real ones and bad ones."""
+"""`make devstack-env` with a devstack's files: real ones, special ones and bad ones."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from tests.stack.devstack.conftest import (
     SAMPLES,
     DevstackEnv,
     Files,
-    Outcome,
-    RunAll,
     variables_in,
 )
+from tests.support.batch import Outcome, RunBatch
 from tests.support.containers import new_name
 from tests.support.template import commit_all, git
 
@@ -73,14 +72,14 @@ GOOD: dict[str, tuple[Files, dict[str, str | None]]] = {
             "AUTH_URI": None,
         },
     ),
-    "a new name goes before the old": (
+    "a new name overrides an old one": (
         Files(
             placement("memcached_servers = a:1", "memcache_servers = b:1", "password = x"), LOCAL
         ),
         {"MEMCACHED_SERVERS": "a:1"},
     ),
     "oslo.config's dollars": (Files(placement("password = a$$b"), LOCAL), {"PASSWORD": "a$$b"}),
-    "a word that a shell would take apart": (
+    "a word that a shell would split": (
         Files(placement("password = a'b\"c #d=e"), LOCAL),
         {"PASSWORD": "a'b\"c #d=e"},
     ),
@@ -130,7 +129,7 @@ GOOD: dict[str, tuple[Files, dict[str, str | None]]] = {
             DATABASE: "mysql+pymysql://root:x@[2001:db8::7]/placement",
         },
     ),
-    "old driver, and a password with everything": (
+    "old driver, and a password of special characters": (
         Files(
             placement(
                 "password = x", connection="mysql+mysqldb://root:p%40%2F$$s@10.0.0.2/placement"
@@ -139,7 +138,7 @@ GOOD: dict[str, tuple[Files, dict[str, str | None]]] = {
         ),
         {DATABASE: "mysql+pymysql://root:p%40%2F%24s@10.0.0.2/placement"},
     ),
-    "an address of another section": (
+    "an address in another section": (
         Files(
             LOOPBACK,
             local(
@@ -154,7 +153,7 @@ GOOD: dict[str, tuple[Files, dict[str, str | None]]] = {
         ),
         {DATABASE: f"mysql+pymysql://root:x@{ADDRESS}/placement"},
     ),
-    "the address given goes before that of local.conf": (
+    "HOST_IP overrides local.conf": (
         Files(LOOPBACK, LOCAL, "10.0.0.7"),
         {DATABASE: "mysql+pymysql://root:x@10.0.0.7/placement"},
     ),
@@ -165,7 +164,7 @@ BAD: dict[str, tuple[Files, str]] = {
     "local.conf for placement.conf": (Files(LOCAL, LOCAL), r"has no \[placement_database\]connect"),
     "script for placement.conf": (
         Files("#!/bin/sh\nexit\n", LOCAL),
-        "is no placement.conf: line 2",
+        "is not a placement.conf: line 2",
     ),
     "binary placement.conf": (Files(b"\xff\xfe\0", LOCAL), "placement.conf is not a text file"),
     "binary local.conf": (Files(WITH_PASSWORD, b"\xff\xfe\0"), "local.conf is not a text file"),
@@ -185,7 +184,7 @@ BAD: dict[str, tuple[Files, str]] = {
         ),
         "SERVICE_PASSWORD or ADMIN_PASSWORD in local.conf",
     ),
-    "no address": (Files(LOOPBACK, local("#HOST_IP=10.0.0.9")), "say make devstack-env HOST_IP="),
+    "no address": (Files(LOOPBACK, local("#HOST_IP=10.0.0.9")), "run make devstack-env HOST_IP="),
     "loopback address": (Files(LOOPBACK, local("HOST_IP=127.0.0.1")), "devstack-env HOST_IP="),
     "loopback address given": (Files(LOOPBACK, LOCAL, "localhost"), "devstack-env HOST_IP="),
     "address that only a shell knows": (
@@ -195,11 +194,11 @@ BAD: dict[str, tuple[Files, str]] = {
     "address with more": (Files(LOOPBACK, LOCAL, "http://10.0.0.9"), "devstack-env HOST_IP="),
     "sqlite": (
         Files(placement("password = x", connection="sqlite:////opt/stack/data/p.db"), LOCAL),
-        "connection is no URL of MySQL or PostgreSQL",
+        "connection is not a URL of MySQL or PostgreSQL",
     ),
     "no URL": (
         Files(placement("password = x", connection=SECRET), LOCAL),
-        "connection is no URL of MySQL or PostgreSQL",
+        "connection is not a URL of MySQL or PostgreSQL",
     ),
     "no port": (
         Files(placement(f"password = {SECRET}", "auth_url = http://localhost:x/"), LOCAL),
@@ -211,62 +210,68 @@ BAD: dict[str, tuple[Files, str]] = {
     ),
     "unknown auth_type": (
         Files(placement("auth_type = magic", f"password = {SECRET}"), LOCAL),
-        f"{KEYSTONE}AUTH_TYPE=magic is none of",
+        f"{KEYSTONE}AUTH_TYPE=magic is not an auth plugin: use one of",
     ),
     "reference to nothing": (
         Files(placement("password = a${b}"), LOCAL),
-        f'{KEYSTONE}PASSWORD holds a single "\\$"',
+        f'{KEYSTONE}PASSWORD contains a single "\\$"',
     ),
 }
 
 
 def of_sample(name: str) -> Files:
     """Return a sample's files."""
-    conf, its_local = (SAMPLES / name / file for file in ("placement.conf", "local.conf"))
-    return Files(conf.read_text(), its_local.read_text(), ADDRESS)
+    placement_conf, local_conf = (
+        (SAMPLES / name / file).read_text() for file in ("placement.conf", "local.conf")
+    )
+    return Files(placement_conf, local_conf, ADDRESS)
 
 
 @pytest.fixture(scope="module")
-def outcomes(run_all: RunAll) -> dict[str, Outcome]:
-    """Run all cases of this file."""
+def outcomes(run_batch: RunBatch) -> dict[str, Outcome]:
+    """Run all cases of this file in one container."""
     cases = {name: of_sample(name) for name in NAMES}
     cases |= {name: files for name, (files, _) in [*GOOD.items(), *BAD.items()]}
-    return run_all(cases)
+    batch = {name: files.case for name, files in cases.items()}
+    return run_batch(batch, "--network=none", "--user=0")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_real_files(outcomes: dict[str, Outcome], name: str) -> None:
-    """What devstack has written becomes what is beside it."""
-    assert outcomes[name].code == 0, outcomes[name].stderr
+def test_real_files_become_the_expected_variables(outcomes: dict[str, Outcome], name: str) -> None:
+    """The expected variables are in the sample's placement.env."""
+    assert outcomes[name].returncode == 0, outcomes[name].stderr
     expected = (SAMPLES / name / "placement.env").read_text()
-    assert outcomes[name].variables == variables_in(expected)
+    assert variables_in(outcomes[name].stdout) == variables_in(expected)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_all_that_is_left_out_is_named(outcomes: dict[str, Outcome], name: str) -> None:
-    """No setting of placement.conf goes without a word."""
+def test_every_setting_is_used_or_reported(outcomes: dict[str, Outcome], name: str) -> None:
+    """No setting of placement.conf is left out silently."""
     written = set(re.findall(r"^(\w+) = ", (SAMPLES / name / "placement.conf").read_text(), re.M))
-    told = outcomes[name].stdout + outcomes[name].stderr
-    told = told.lower().replace("www_authenticate_uri", "www_authenticate_uri auth_uri")
-    assert {option for option in written if not re.search(rf"\b(\w+__)?{option}\b", told)} == set()
+    output = outcomes[name].stdout + outcomes[name].stderr
+    output = output.lower().replace("www_authenticate_uri", "www_authenticate_uri auth_uri")
+    assert {
+        option for option in written if not re.search(rf"\b(\w+__)?{option}\b", output)
+    } == set()
     assert ("plugin=dbcounter" in outcomes[name].stderr) == name.startswith(("2026-m", "2026-i"))
     assert ("--volume /opt/stack/data" in outcomes[name].stderr) == name.endswith("tls")
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_what_files_may_hold(outcomes: dict[str, Outcome], name: str) -> None:
-    """Each of these has its own way of being written."""
-    assert outcomes[name].code == 0, outcomes[name].stderr
+def test_special_values_are_read(outcomes: dict[str, Outcome], name: str) -> None:
+    """Each case is another way to write a setting."""
+    assert outcomes[name].returncode == 0, outcomes[name].stderr
+    variables = variables_in(outcomes[name].stdout)
     for short, value in GOOD[name][1].items():
         variable = short if short.startswith("OS_") else KEYSTONE + short
-        assert outcomes[name].variables.get(variable) == value
+        assert variables.get(variable) == value
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_files(outcomes: dict[str, Outcome], name: str) -> None:
-    """One line says what to do instead, nothing is printed, and no password is shown."""
+def test_bad_files_are_refused(outcomes: dict[str, Outcome], name: str) -> None:
+    """The last line explains the fix, no variable is printed, and no password appears."""
     bad, message = outcomes[name], BAD[name][1]
-    assert (bad.code, bad.stdout) == (1, "")
+    assert (bad.returncode, bad.stdout) == (1, "")
     last = bad.stderr.splitlines()[-1]
     assert last.startswith("placement: ")
     assert re.search(message, last), bad.stderr
@@ -274,24 +279,24 @@ def test_bad_files(outcomes: dict[str, Outcome], name: str) -> None:
     assert SECRET not in bad.stderr
 
 
-def test_catalog_of_a_keystone_on_loopback_is_told(outcomes: dict[str, Outcome]) -> None:
-    """The container would follow it to itself."""
-    assert "Keystone's catalog says localhost:5000" in outcomes["servers on loopback"].stderr
+def test_catalog_of_a_keystone_on_loopback_is_reported(outcomes: dict[str, Outcome]) -> None:
+    """The container would follow the catalog to itself."""
+    assert "Keystone's catalog may name localhost:5000" in outcomes["servers on loopback"].stderr
     assert "catalog" not in outcomes["IPv6"].stderr
 
 
 def sample_paths(name: str) -> dict[str, Path]:
-    """Return a sample's files as `make` is given them."""
+    """Return a sample's files as variables of `make`."""
     return {
         "PLACEMENT_CONF": SAMPLES / name / "placement.conf",
         "LOCAL_CONF": SAMPLES / name / "local.conf",
     }
 
 
-def test_file_is_private_and_kept(
+def test_env_file_is_private_and_survives_a_failure(
     engine: str, newest: str, repository: Path, devstack_env: DevstackEnv
 ) -> None:
-    """Only its owner reads it, git does not see it, and a later failure leaves it as it was."""
+    """Only its owner can read it, git ignores it, and a later failure does not change it."""
     env_file = repository / "devstack/placement.env"
     done = devstack_env(repository, **sample_paths("2019-mysql"))
     assert done.returncode == 0, done.stderr
@@ -304,7 +309,7 @@ def test_file_is_private_and_kept(
     written = env_file.read_bytes()
     done = devstack_env(repository, **sample_paths("2026-mysql"))
     assert done.returncode != 0
-    assert "say make devstack-env HOST_IP=" in done.stderr
+    assert "run make devstack-env HOST_IP=" in done.stderr
     assert env_file.read_bytes() == written
     commit_all(repository)
     tracked = git(repository, "ls-files", "devstack").split()
@@ -315,18 +320,20 @@ def test_file_is_private_and_kept(
     ]
 
 
-def test_home_is_found(repository: Path, devstack_env: DevstackEnv, tmp_path: Path) -> None:
-    """By default local.conf is in ~/devstack, which not every shell would write out."""
+def test_default_local_conf_is_in_the_home_directory(
+    repository: Path, devstack_env: DevstackEnv, tmp_path: Path
+) -> None:
+    """The default path begins with ~, which not every shell expands."""
     (tmp_path / "devstack").mkdir()
     (tmp_path / "devstack/local.conf").write_text(LOCAL)
     env = {**os.environ, "HOME": str(tmp_path)}
     done = devstack_env(repository, env, PLACEMENT_CONF=tmp_path / "nothing")
-    assert f"{tmp_path}/nothing is not there" in done.stderr
+    assert f"{tmp_path}/nothing does not exist" in done.stderr
     assert "local.conf" not in done.stderr
 
 
-def test_files_that_are_not_there(repository: Path, devstack_env: DevstackEnv) -> None:
-    """A missing file and a folder are named, and how to name another."""
+def test_missing_files_are_reported(repository: Path, devstack_env: DevstackEnv) -> None:
+    """A missing file and a folder are named, with the variables to set."""
     for missing in ("/nowhere/local.conf", repository):
         given = {**sample_paths("2019-mysql"), "LOCAL_CONF": missing}
         done = devstack_env(repository, **given)
@@ -334,9 +341,12 @@ def test_files_that_are_not_there(repository: Path, devstack_env: DevstackEnv) -
         assert f"{missing} does not exist: set PLACEMENT_CONF and LOCAL_CONF" in done.stderr
 
 
-def test_image_that_is_not_there(repository: Path, devstack_env: DevstackEnv) -> None:
-    """It is not looked for in a registry."""
+def test_missing_image_is_reported(repository: Path, devstack_env: DevstackEnv) -> None:
+    """The image is not pulled from a registry."""
     given = {**sample_paths("2019-mysql"), "IMAGE": "localhost/placement-test-none:1"}
     done = devstack_env(repository, **given)
     assert done.returncode != 0
-    assert "There is no image localhost/placement-test-none:1 here: make build" in done.stderr
+    assert (
+        "The image localhost/placement-test-none:1 does not exist: run `make build` first"
+        in done.stderr
+    )

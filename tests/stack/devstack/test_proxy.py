@@ -1,7 +1,7 @@
-"""The whole of it: a host laid out as devstack lays it out, and the container beside it.
+"""The container alongside a host that is set up like devstack's.
 
-One address has MariaDB, memcached, Keystone and Apache; the first three are known to Placement by
-what devstack wrote into placement.conf, and Apache serves /identity and /placement.
+MariaDB, memcached, Keystone and Apache share one address. Placement finds the first three through
+the placement.conf that devstack wrote, and Apache serves /identity and /placement.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.support.template import Render
 pytestmark = pytest.mark.xdist_group("devstack-proxy")
 
 SAMPLE = SAMPLES / "2026-mysql"
-# Of the sample's local.conf.
+# The passwords in the sample's local.conf.
 DATABASE_PASSWORD, SERVICE_PASSWORD = "stackdb", "nomoresecret"
 APACHE = f"""
 FROM {BASE_IMAGE}
@@ -38,11 +38,11 @@ RUN apt-get update && apt-get install --yes --no-install-recommends apache2 \\
     && a2enmod proxy_http proxy_balancer lbmethod_byrequests
 ENTRYPOINT ["sh", "-c", ". /etc/apache2/envvars && exec apache2 -D FOREGROUND"]
 """
-# What devstack's own site for Keystone does; that speaks uWSGI's protocol through a socket.
+# Like devstack's own site for Keystone, which uses uWSGI's protocol over a socket instead.
 IDENTITY = 'ProxyPass "/identity" "http://127.0.0.1:5000" retry=0 acquire=1\n'
 
 
-# docs/devstack.md's way to run it with Podman; this database has no tables yet.
+# The options of docs/devstack.md for Podman, and DB_SYNC because this database is empty.
 RUN = (
     "--publish=127.0.0.1::80",
     "--sysctl=net.ipv4.ip_unprivileged_port_start=0",
@@ -51,13 +51,13 @@ RUN = (
 
 
 class Site(NamedTuple):
-    """Where Apache answers, and with what token."""
+    """The URL of Apache, and a token."""
 
     url: str
     token: str
 
-    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """Ask Placement through Apache."""
+    def request(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """Send a request to Placement through Apache."""
         headers = {"x-auth-token": self.token, **more.pop("headers", {})}
         url = f"{self.url}/placement{path}"
         return httpx.request(method, url, headers=headers, timeout=30, **more)
@@ -65,7 +65,7 @@ class Site(NamedTuple):
 
 @contextmanager
 def container(engine: str, image: str, *options: object) -> Iterator[str]:
-    """Start a container and remove it in the end."""
+    """Run a container while the block runs."""
     name = new_name()
     try:
         succeed(engine, "run", "--detach", "--name", name, *options, image)
@@ -75,7 +75,7 @@ def container(engine: str, image: str, *options: object) -> Iterator[str]:
 
 
 def eventually(what: Callable[[], Any], errors: type[Exception]) -> Any:
-    """Return what is returned once there is no such error any more."""
+    """Call the function until it raises no such error, and return its result."""
     waiting = Retrying(
         stop=stop_after_delay(60),
         wait=wait_fixed(0.3),
@@ -89,13 +89,13 @@ class Keystone:
     """Keystone's API, as its administrator."""
 
     def __init__(self, host: str) -> None:
-        """Log in once it is there."""
+        """Log in as soon as Keystone answers."""
         self.url = f"http://{host}:5000/v3"
         token = eventually(lambda: self.token("admin", "admin"), httpx.HTTPError)
         self.headers = {"x-auth-token": token}
 
     def token(self, user: str, project: str) -> str:
-        """Return a token for a user of the sample's password."""
+        """Return a token for a user with the sample's password."""
         domain = {"id": "default"}
         known = {"name": user, "domain": domain, "password": SERVICE_PASSWORD}
         identity = {"methods": ["password"], "password": {"user": known}}
@@ -107,32 +107,34 @@ class Keystone:
         )
         return str(answer.raise_for_status().headers["x-subject-token"])
 
-    def ask(self, method: str, path: str, **body: Any) -> Any:
-        """Return the answer's content."""
+    def request(self, method: str, path: str, **body: Any) -> Any:
+        """Send a request and return the content of the answer."""
         answer = httpx.request(
             method, f"{self.url}{path}", json=body or None, headers=self.headers, timeout=30
         ).raise_for_status()
         return answer.json() if answer.content else None
 
     def set_up(self, public: str) -> str:
-        """Register what devstack does: the public endpoint alone, and the service's user."""
-        (service,) = self.ask("GET", "/services")["services"]
-        for endpoint in self.ask("GET", "/endpoints")["endpoints"]:
-            self.ask("DELETE", f"/endpoints/{endpoint['id']}")
+        """Register what devstack registers: one public endpoint, and the service's user."""
+        (service,) = self.request("GET", "/services")["services"]
+        for endpoint in self.request("GET", "/endpoints")["endpoints"]:
+            self.request("DELETE", f"/endpoints/{endpoint['id']}")
         endpoint = {"interface": "public", "url": public, "region_id": "RegionOne"}
-        self.ask("POST", "/endpoints", endpoint={**endpoint, "service_id": service["id"]})
-        project = self.ask("POST", "/projects", project={"name": "service"})["project"]
-        made = {"name": "placement", "password": SERVICE_PASSWORD}
-        user = self.ask("POST", "/users", user=made)["user"]
-        for role in self.ask("GET", "/roles")["roles"]:
+        self.request("POST", "/endpoints", endpoint={**endpoint, "service_id": service["id"]})
+        project = self.request("POST", "/projects", project={"name": "service"})["project"]
+        account = {"name": "placement", "password": SERVICE_PASSWORD}
+        user = self.request("POST", "/users", user=account)["user"]
+        for role in self.request("GET", "/roles")["roles"]:
             if role["name"] in ("admin", "service"):
-                self.ask("PUT", f"/projects/{project['id']}/users/{user['id']}/roles/{role['id']}")
+                self.request(
+                    "PUT", f"/projects/{project['id']}/users/{user['id']}/roles/{role['id']}"
+                )
         return self.token("placement", "service")
 
 
 @pytest.fixture(scope="session")
 def apache(engine: str, once: Once) -> str:
-    """Build Debian's Apache with the modules that docs/devstack.md names."""
+    """Build an image of Debian's Apache with the modules that docs/devstack.md enables."""
     name = "localhost/placement-test-apache"
 
     def build() -> None:
@@ -148,7 +150,7 @@ def site(
     engine: str, newest: str, dev_image: DevImage, apache: str, render: Render,
     devstack_env: DevstackEnv, tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:  # fmt: skip
-    """Start the host's services, then Placement with the env-file made from the host's files."""
+    """Start the host's services, then Placement with the env-file of `make devstack-env`."""
     files = tmp_path_factory.mktemp("devstack")
     with ExitStack() as stack:
 
@@ -185,29 +187,28 @@ def site(
         folder = "/etc/apache2/sites-enabled"
         start(apache, on_host, *(f"--volume={files}/{name}:{folder}/{name}:ro" for name in sites))
         site = Site(f"http://{host}", Keystone(host).set_up(public))
-        eventually(lambda: site.ask("GET", "/").raise_for_status(), httpx.HTTPError)
+        eventually(lambda: site.request("GET", "/").raise_for_status(), httpx.HTTPError)
         yield site
 
 
-def test_gabbits_pass(site: Site, gabbi: Gabbi, render: Render) -> None:
-    """All of them, with a token of that Keystone."""
+def test_all_gabbits_pass_through_apache(site: Site, gabbi: Gabbi, render: Render) -> None:
+    """They use a token of the host's Keystone."""
     gabbits = sorted((render({}) / "gabbits").glob("*.yaml"))
     run = gabbi(f"{site.url}/placement", *gabbits, env={**new_run(), "TOKEN": site.token})
     output, _ = run.communicate(timeout=300)
     assert run.returncode == 0, output[-5000:]
 
 
-def test_token_is_asked_for(site: Site) -> None:
-    """Who has none is told where Keystone is."""
-    refused = site.ask("GET", "/resource_providers", headers={"x-auth-token": "wrong"})
+def test_request_without_a_token_is_refused_with_keystones_address(site: Site) -> None:
+    refused = site.request("GET", "/resource_providers", headers={"x-auth-token": "wrong"})
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"] == f'Keystone uri="{site.url}/identity"'
 
 
 def test_tokens_are_cached_in_memcached(site: Site) -> None:
-    """The one of the host, which placement.conf has on localhost."""
+    """In the host's memcached, which placement.conf has on localhost."""
     for _ in range(2):
-        site.ask("GET", "/resource_providers").raise_for_status()
+        site.request("GET", "/resource_providers").raise_for_status()
     with socket.create_connection((urlsplit(site.url).hostname, 11211), timeout=5) as memcached:
         memcached.sendall(b"stats\r\nquit\r\n")
         with memcached.makefile() as answer:
@@ -215,41 +216,41 @@ def test_tokens_are_cached_in_memcached(site: Site) -> None:
     assert int(re.findall(r"STAT get_hits (\d+)", stats)[0]) > 0, stats
 
 
-def created(site: Site, **request: Any) -> str:
-    """Create a provider, remove it by the URL that the answer names, and return that URL."""
-    answer = site.ask("POST", "/resource_providers", **request)
+def created_at(site: Site, **request: Any) -> str:
+    """Create a provider, delete it at the URL of the answer, and return that URL."""
+    answer = site.request("POST", "/resource_providers", **request)
     assert answer.status_code == 201, answer.text
     url = answer.headers["location"]
     path = urlsplit(url).path.removeprefix("/placement")
-    assert site.ask("DELETE", path).status_code == 204
+    assert site.request("DELETE", path).status_code == 204
     return str(url)
 
 
-def test_location_is_where_the_client_asked(site: Site) -> None:
-    """By its name, under the prefix, and with the scheme that a proxy for TLS has seen."""
+def test_location_has_the_host_name_of_the_request(site: Site) -> None:
+    """It also has the prefix, and the scheme that a TLS proxy reports."""
     headers = {"host": "cloud.example:8443", "x-forwarded-proto": "https"}
-    url = created(site, json={"name": "located"}, headers=headers)
+    url = created_at(site, json={"name": "located"}, headers=headers)
     assert url.startswith("https://cloud.example:8443/placement/resource_providers/")
 
 
-def test_bodies_in_chunks_of_any_length(site: Site) -> None:
-    """Apache knows what the container does not: where a body without a length ends."""
+def test_chunked_bodies_are_accepted(site: Site) -> None:
+    """Apache collects the chunks, and the container gets a body with a length."""
 
     def body() -> Iterator[bytes]:
         yield from (b'{"name":', *[b" " * 10000] * 20, b'"chunked"}')
 
-    created(site, content=body(), headers={"content-type": "application/json"})
+    created_at(site, content=body(), headers={"content-type": "application/json"})
 
 
-def test_connections_kept_to_apache_lose_no_request(site: Site) -> None:
-    """The container closes its own after each answer."""
+def test_persistent_connections_to_apache_lose_no_request(site: Site) -> None:
+    """The container closes its connections to Apache after each answer."""
     with httpx.Client(base_url=site.url, headers={"x-auth-token": site.token}) as client:
         url = "/placement/resource_providers"
         assert {client.get(url).status_code for _ in range(200)} == {200}
 
 
-def test_only_that_path_is_passed_on(site: Site) -> None:
-    """The rest of the host is as it was."""
+def test_only_placements_path_is_forwarded(site: Site) -> None:
+    """Apache answers other paths itself."""
     answers = [
         httpx.get(f"{site.url}/{path}") for path in ("placement", "placement/", "placements")
     ]

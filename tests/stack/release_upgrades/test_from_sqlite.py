@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from dotenv import dotenv_values
 
+from entrypoint.database import DRIVERS
 from tests.stack.release_upgrades.conftest import Repository
 from tests.support.containers import NEWEST, logs
 from tests.support.contents import contents, fill
@@ -19,7 +20,6 @@ from tests.support.servers import TARGETS, address
 from tests.support.stack import TagImages
 from tests.support.waiting import wait_until
 
-DRIVERS = {"postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
 # The table that is copied last.
 LAST = "resource_provider_traits"
 
@@ -58,7 +58,7 @@ def test_import_after_an_interrupted_one_copies_everything(
         assert "\nresource_providers: 60 rows\n" in output
         assert contents(client) == before
 
-        assert "holds data already" in repo.refuse("import-sqlite")
+        assert "already contains data" in repo.refuse("import-sqlite")
         assert contents(client) == before
 
 
@@ -90,7 +90,7 @@ def last_table_locked(repo: Repository, database: str) -> Iterator[None]:
     name = subprocess.check_output([repo.engine, "ps", *form], text=True).strip()
     password = dotenv_values(repo.repository / ".env")["DATABASE_PASSWORD"]
     host = address(repo.engine, name)
-    url = sa.URL.create(DRIVERS[database], "placement", password, host, None, "placement")
+    url = sa.URL.create(DRIVERS[database][0], "placement", password, host, None, "placement")
     lock = {
         "postgresql": f"LOCK TABLE {LAST} IN SHARE MODE",
         "mysql": f"LOCK TABLES {LAST} READ",

@@ -45,9 +45,7 @@ def test_database_cannot_be_downgraded(
     assert run(image("2026.1"), "db-sync", env=env).returncode == 0
     assert run(image("2026.2"), "db-sync", env=env).returncode == 0
     assert comment(server, env) == "placement 16.0.0"
-    going_back = (
-        "is of release 2026.2 already, and none goes back to 2026.1: use the image of 2026.2"
-    )
+    going_back = "is at release 2026.2 and cannot go back to 2026.1: use the image of 2026.2"
     for command, code in {"db-sync": 1, "upgrade-check": 2}.items():
         refused = run(image("2026.1"), command, env=env)
         assert (refused.returncode, refused.stderr.count("\n")) == (code, 1)
@@ -68,7 +66,7 @@ def test_database_cannot_skip_a_step(image: Callable[[str], str], run: Run, volu
     """Every command of the new image refuses it. The release in between leads to the new one."""
     options = (f"--volume={volume}:/var/lib/placement",)
     assert run(image("2025.1"), "db-sync", options=options).returncode == 0
-    jump = "is of release 2025.1, and OpenStack supports no single step from there to 2026.2"
+    jump = "is at release 2025.1, and OpenStack does not support an upgrade to 2026.2 in one step"
     auth = {"OS_API__AUTH_STRATEGY": "noauth2", "PORT": "8778"}
     for command, env, code in [
         ("upgrade-check", {}, 2),
@@ -103,7 +101,7 @@ def test_database_without_a_record_gets_one(
     assert made.returncode == 0, made.stderr
     assert comment(postgresql, env) is None
     behind = run(newest, "online-data-migrations", env=env)
-    assert "the database's schema is older than this placement" in behind.stderr
+    assert "the database's schema is older than this release" in behind.stderr
     checked = run(newest, "upgrade-check", env=env)
     assert "Upgrade Check Results" in checked.stdout, checked.stderr
     assert run(newest, "db-sync", env=env).returncode == 0

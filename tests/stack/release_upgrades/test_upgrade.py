@@ -65,8 +65,8 @@ def test_unsupported_step_is_refused_and_the_old_release_keeps_serving(
         fill(client)
         before = contents(client)
         for release, message in {
-            "2026.2": "no single step from there to 2026.2: upgrade to 2026.1 first",
-            "2025.1": "none goes back to 2025.1: use the image of 2025.2",
+            "2026.2": "an upgrade to 2026.2 in one step: upgrade to 2026.1 first",
+            "2025.1": "cannot go back to 2025.1: use the image of 2025.2",
         }.items():
             output = replace(repo, image=image(release)).refuse("upgrade")
             assert output.count(message) == 1, output

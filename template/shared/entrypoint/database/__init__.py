@@ -40,19 +40,19 @@ def check_url(config: cfg.ConfigOpts) -> sa.URL:
         raise not_a_url
     if url.drivername not in DRIVERS.get(url.get_backend_name(), ()):
         raise StartError(
-            f"{CONNECTION}: there is no driver for {url.drivername}; write sqlite:///,"
-            " postgresql+psycopg2://, or mysql+pymysql:// for MySQL and MariaDB alike"
+            f"{CONNECTION}: the image has no driver for {url.drivername}; use sqlite:///,"
+            " postgresql+psycopg2://, or mysql+pymysql:// for MySQL and MariaDB"
         )
     if url.get_backend_name() == "mysql" and not str(url.password or "").isascii():
         raise StartError(
-            f"{CONNECTION}: the driver for MySQL and MariaDB sends only a password of ASCII"
-            " characters as it is: give the user such a one"
+            f"{CONNECTION}: the driver for MySQL and MariaDB supports only passwords of ASCII"
+            " characters: change the user's password"
         )
     for option in TLS_FILES & url.query.keys():
         if not os.access(str(url.query[option]), os.R_OK):
             raise StartError(
                 f"{CONNECTION}: {option}={url.query[option]} cannot be read: mount the file so that"
-                f" uid {os.getuid()} may read it"
+                f" uid {os.getuid()} can read it"
             )
     return url
 

@@ -12,25 +12,27 @@ from typing import Any
 import sqlalchemy as sa
 from oslo_config import cfg
 from oslo_db import exception as db_exception
+from oslo_log import log
 from placement import db_api
 from sqlalchemy import exc as sa_exc
 
+from entrypoint import options
 from entrypoint.database import check_url, name_of
 from entrypoint.errors import StartError
 from entrypoint.variables import CONNECTION
 
 # Seconds, in addition to all retries, for a server that accepts the connection and never answers.
 GRACE = 5
-WRITABLE_VOLUME = "Mount a volume that this user may write at /var/lib/placement"
+WRITABLE_VOLUME = f"Mount a volume at /var/lib/placement that uid {os.getuid()} can write"
 # The advice for an error whose text matches; the first match counts.
 ADVICE = {
     r"(?i)too many (clients|connections)|connection slots": (
-        "Let it take more connections, or others hold fewer"
+        "Raise the server's connection limit, or close other connections"
     ),
     # MySQL's errors for creating what exists, or dropping what does not.
     r"\((1050|1060|1061|1091), ": (
-        "A sync that was cut off has left half a migration, which cannot be taken back: restore the"
-        " database from before that sync, and run db-sync again"
+        "An interrupted sync has left a partial migration, which cannot be rolled back: restore the"
+        " database from a backup made before that sync, and run db-sync again"
     ),
     "unable to open database file|readonly": WRITABLE_VOLUME,
 }
@@ -41,6 +43,16 @@ class NoAnswerError(Exception):
 
 
 FAILURES = (NoAnswerError, db_exception.DBError, sa_exc.SQLAlchemyError)
+
+
+@contextlib.contextmanager
+def command() -> Iterator[cfg.ConfigOpts]:
+    """Load the settings for a command, and prepare its database."""
+    config = options.load()
+    log.setup(config, "placement")
+    db_api.configure(config)
+    with preparation(config):
+        yield config
 
 
 @contextlib.contextmanager
@@ -68,8 +80,8 @@ def advice(error: BaseException) -> str:
         if re.search(pattern, str(error)):
             return text
     if isinstance(error, NoAnswerError | db_exception.DBConnectionError):
-        return f"Start it, or correct {CONNECTION}"
-    return f"Correct it there, or in {CONNECTION}"
+        return f"Start the database, or correct {CONNECTION}"
+    return f"Correct the database's settings, or {CONNECTION}"
 
 
 def connect(config: cfg.ConfigOpts) -> sa.Engine:

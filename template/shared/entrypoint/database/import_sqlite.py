@@ -11,13 +11,12 @@ from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from oslo_config import cfg
 from oslo_db import exception as db_exception
 from placement.db.sqlalchemy import migration, models
 from sqlalchemy import exc as sa_exc
 
 from entrypoint.database import check_url, name_of, release, schema
-from entrypoint.database.connection import connect, reason
+from entrypoint.database.connection import command, connect, reason
 from entrypoint.errors import StartError
 from entrypoint.variables import CONNECTION
 
@@ -30,35 +29,34 @@ STANDARD = ("traits", "resource_classes")
 CHUNK = 1000
 
 
-def run(config: cfg.ConfigOpts, path: str = SOURCE) -> None:
-    """Copy all rows of the file, or none."""
-    if check_url(config).get_backend_name() == "sqlite":
-        raise StartError(f"{CONNECTION} names SQLite itself: set it to the server's database")
-    with opened(path) as source:
-        engine = connect(config)
-        with schema.migration_lock(engine):
+def import_sqlite(path: str = SOURCE) -> None:
+    """Copy all rows of a SQLite file into the empty database of a server, or none."""
+    with command() as config:
+        if check_url(config).get_backend_name() == "sqlite":
+            raise StartError(f"{CONNECTION} is a SQLite database: set it to the server's database")
+        with opened(path) as source, schema.migration_lock(connect(config)) as engine:
             schema.sync_locked(engine)
             # READ COMMITTED: the comparison sees what others have committed in the meantime.
             connection = engine.connect().execution_options(isolation_level="READ COMMITTED")
             with connection as target, target.begin():
                 refuse_data(target)
                 count = copy(source, target, path)
-    print(f"all {count} rows are copied and have been compared")
+    print(f"all {count} rows are copied and compared")
 
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[sa.Connection]:
     """Open the file read-only, in one transaction: later writes to it are not seen."""
     if not Path(path).is_file():
-        raise StartError(f"{path} is not there: mount the volume that holds SQLite's file")
+        raise StartError(f"{path} does not exist: mount the volume with the SQLite file")
     url = sa.URL.create("sqlite", database=f"file:{quote(path)}", query={"mode": "ro", "uri": "1"})
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     try:
         refuse_other_schema(engine, path)
     except sa_exc.DBAPIError as error:
         raise StartError(
-            f"{path} cannot be read: {reason(error)}. If it is placement's, stop what"
-            f" writes to it, and run {sync_of(path)} once, which mends what was left half-written"
+            f"{path} cannot be read: {reason(error)}. If it is a database of Placement, stop every"
+            f" container that writes to it, and run {sync_of(path)} once to repair it"
         ) from error
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN")
@@ -69,12 +67,12 @@ def refuse_other_schema(engine: sa.Engine, path: str) -> None:
     """Refuse a file whose schema is not exactly this release's."""
     revision = migration.version(engine=engine)
     if revision is None:
-        raise StartError(f"{path} has no schema of placement: nothing to copy")
+        raise StartError(f"{path} has no schema of Placement: nothing to copy")
     head = schema.migrations().get_current_head()
     if revision != head or release.recorded(engine) not in (None, release.MAJOR):
         raise StartError(
-            f"{path} is not of release {release.series(release.MAJOR)}, as this placement is: bring"
-            f" it there first, by {sync_of(path)}"
+            f"{path} is not at release {release.series(release.MAJOR)}, as this image is: upgrade"
+            f" it first with {sync_of(path)}"
         )
 
 
@@ -91,8 +89,8 @@ def refuse_data(target: sa.Connection) -> None:
             rows = rows.where(table.c.name.startswith("CUSTOM_", autoescape=True))
         if found := target.execute(rows).scalar():
             raise StartError(
-                f"{name_of(target.engine.url)} holds data already ({found} rows of"
-                f" {table.name}), and nothing is mixed: give an empty one in {CONNECTION}"
+                f"{name_of(target.engine.url)} already contains data ({found} rows in"
+                f" {table.name}): set {CONNECTION} to an empty database"
             )
 
 
@@ -102,13 +100,12 @@ def copy(source: sa.Connection, target: sa.Connection, path: str) -> int:
     if mysql:
         # The resource class VCPU has the id 0.
         target.exec_driver_sql("SET sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')")
-        print("MySQL keeps whole seconds: the fractions of times are cut off", flush=True)
+        print("MySQL stores whole seconds: fractions of a second are cut off", flush=True)
     for name in STANDARD:  # other tables refer to the ids of the source's rows
         target.execute(models.BASE.metadata.tables[name].delete())
     total = 0
     for table in TABLES:
-        with report_rejected_rows(table, path):
-            count = insert(source, target, table)
+        count = insert(source, target, table, path)
         print(f"{table.name}: {count} rows", flush=True)
         total += count
     for table in TABLES:
@@ -118,31 +115,25 @@ def copy(source: sa.Connection, target: sa.Connection, path: str) -> int:
     return total
 
 
-@contextlib.contextmanager
-def report_rejected_rows(table: sa.Table, path: str) -> Iterator[None]:
-    """Report the rows that the server rejects; a lost connection is reported by the caller."""
+def insert(source: sa.Connection, target: sa.Connection, table: sa.Table, path: str) -> int:
+    """Copy a table and return the number of its rows."""
+    cut = target.dialect.name == "mysql"
+    count = 0
     try:
-        yield
+        rows = parents_first(table, source.execute(ordered(table)).mappings())
+        while chunk := [
+            {name: without_fraction(value) if cut else value for name, value in row.items()}
+            for row in islice(rows, CHUNK)
+        ]:
+            target.execute(table.insert(), chunk)
+            count += len(chunk)
     except db_exception.DBConnectionError:
         raise
     except (db_exception.DBError, sa_exc.SQLAlchemyError) as error:
         raise StartError(
-            f"{table.name} of {path} cannot be copied, and nothing has been:"
-            f" {reason(error)}. Change that there, through Placement's API, and try again"
+            f"{table.name} of {path} cannot be copied, and nothing was copied: {reason(error)}."
+            " Change the data there, through Placement's API, and try again"
         ) from error
-
-
-def insert(source: sa.Connection, target: sa.Connection, table: sa.Table) -> int:
-    """Copy a table and return the number of its rows."""
-    cut = target.dialect.name == "mysql"
-    rows = parents_first(table, source.execute(ordered(table)).mappings())
-    count = 0
-    while chunk := [
-        {name: without_fraction(value) if cut else value for name, value in row.items()}
-        for row in islice(rows, CHUNK)
-    ]:
-        target.execute(table.insert(), chunk)
-        count += len(chunk)
     return count
 
 
@@ -182,8 +173,8 @@ def compare(source: sa.Connection, target: sa.Connection, table: sa.Table, path:
     for wanted, found in pairs:
         if [as_in_mysql(value) if mysql else value for value in wanted] != list(found):
             raise StartError(
-                f"{table.name} of {path} is not the same in the database, so nothing has been"
-                f" copied: {tuple(wanted)} there is {tuple(found)} here. Stop what writes to it"
+                f"the copy of {table.name} differs from {path}, so nothing was copied:"
+                f" {tuple(wanted)} became {tuple(found)}. Stop what writes to the database"
             )
 
 

@@ -41,13 +41,13 @@ def refusal(recorded: int, own: int) -> StartError | None:
         return None
     if own < recorded:
         return NewerDatabaseError(
-            f"the database is of release {series(recorded)} already, and none goes back to"
-            f" {series(own)}: use the image of {series(recorded)}"
+            f"the database is at release {series(recorded)} and cannot go back to {series(own)}:"
+            f" use the image of {series(recorded)}"
         )
     next_slurp = recorded + 2 - (recorded + 1) % 2
     return StartError(
-        f"the database is of release {series(recorded)}, and OpenStack supports no single step from"
-        f" there to {series(own)}: upgrade to {series(next_slurp)} first"
+        f"the database is at release {series(recorded)}, and OpenStack does not support an upgrade"
+        f" to {series(own)} in one step: upgrade to {series(next_slurp)} first"
     )
 
 
@@ -84,11 +84,3 @@ def refuse_step(engine: sa.Engine) -> None:
     error = refusal(found, MAJOR) if found else None
     if error:
         raise error
-
-
-def refuse_jump(engine: sa.Engine) -> None:
-    """Refuse a database that is too old to serve from; a newer one is fine during a rollout."""
-    try:
-        refuse_step(engine)
-    except NewerDatabaseError:
-        return

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,29 +13,58 @@ from oslo_config import cfg
 from placement.db.sqlalchemy import migration, models
 
 from entrypoint.database import release
-from entrypoint.database.connection import WRITABLE_VOLUME, connect
+from entrypoint.database.connection import WRITABLE_VOLUME, command, connect
 from entrypoint.errors import StartError
 from entrypoint.signals import block_signals
 
 # Seconds to wait while another container changes the schema.
 LOCK_WAIT = 300
-LOCKS = {
-    "postgresql": (
-        "SELECT CAST(pg_try_advisory_lock(7310867) AS INTEGER)",
-        "SELECT pg_advisory_unlock(7310867)",
-    ),
-    "mysql": (
-        "SELECT GET_LOCK('placement_db_sync', 0)",
-        "SELECT RELEASE_LOCK('placement_db_sync')",
-    ),
+LOCK = {
+    "postgresql": "SELECT CAST(pg_try_advisory_lock(7310867) AS INTEGER)",
+    "mysql": "SELECT GET_LOCK('placement_db_sync', 0)",
+}
+UNLOCK = {
+    "postgresql": "SELECT pg_advisory_unlock(7310867)",
+    "mysql": "SELECT RELEASE_LOCK('placement_db_sync')",
 }
 VERSION_TABLE = "alembic_version"
+MANAGE = "/opt/placement/bin/placement-manage"
+STATUS = "/opt/placement/bin/placement-status"
+
+
+def db_sync() -> None:
+    """Bring the schema up to date; any number of containers may do so at once."""
+    with command() as config:
+        sync(config)
+    print("the schema is up to date")
+
+
+def upgrade_check() -> None:
+    """Run Placement's own upgrade check. Its exit code 1 is a warning, 2 stops the upgrade."""
+    try:
+        with command() as config:
+            engine = connect(config)
+            release.refuse_step(engine)
+            has_schema = migration.version(engine=engine) is not None
+    except StartError as error:
+        error.exit_code = 2
+        raise
+    if not has_schema:
+        print("the database has no schema yet: nothing to upgrade")
+        return
+    os.execv(STATUS, [STATUS, "upgrade", "check"])
+
+
+def online_data_migrations(*arguments: str) -> None:
+    """Migrate old rows, also while Placement serves: all of them, or at most --max-count."""
+    with command() as config:
+        require_schema(config)
+    os.execv(MANAGE, [MANAGE, "db", "online_data_migrations", *arguments])
 
 
 def sync(config: cfg.ConfigOpts) -> None:
     """Wait for the database and bring its schema up to date."""
-    engine = connect(config)
-    with migration_lock(engine):
+    with migration_lock(connect(config)) as engine:
         sync_locked(engine)
 
 
@@ -49,27 +79,20 @@ def sync_locked(engine: sa.Engine) -> None:
         release.record(engine)
 
 
-def is_ready(config: cfg.ConfigOpts) -> bool:
-    """Wait for the database and return whether it has a schema; refuse an outdated one."""
+def require_schema(config: cfg.ConfigOpts) -> None:
+    """Wait for the database, and refuse a missing or outdated schema.
+
+    A newer schema is fine while a newer release rolls out.
+    """
     engine = connect(config)
     revision = migration.version(engine=engine)
-    if revision is None:
-        return False
-    # A newer schema is fine while a newer release rolls out.
     if is_behind(revision):
+        problem = "'s schema is older than this release" if revision else " has no schema yet"
         raise StartError(
-            "the database's schema is older than this placement: run the command db-sync once,"
-            " or set DB_SYNC=True"
+            f"the database{problem}: run the command db-sync once, or set DB_SYNC=True"
         )
-    release.refuse_jump(engine)
-    return True
-
-
-def may_be_synced(config: cfg.ConfigOpts) -> bool:
-    """Wait for the database and return whether it has a schema; refuse one that sync refuses."""
-    engine = connect(config)
-    release.refuse_step(engine)
-    return migration.version(engine=engine) is not None
+    with contextlib.suppress(release.NewerDatabaseError):
+        release.refuse_step(engine)
 
 
 def is_behind(revision: str | None) -> bool:
@@ -91,34 +114,28 @@ def discard_partial_migration(engine: sa.Engine) -> None:
     found = sa.MetaData()
     found.reflect(engine)
     known = models.BASE.metadata.tables.keys() | {VERSION_TABLE}
-    if not found.tables or found.tables.keys() - known or has_rows(engine, found):
+    if not found.tables or found.tables.keys() - known:
         return
-    print("the sync before this one was cut off and has left empty tables: starting afresh")
+    tables = [table for table in found.sorted_tables if table.name != VERSION_TABLE]
+    with engine.connect() as connection:
+        if any(connection.execute(table.select().limit(1)).first() for table in tables):
+            return
+    print("an interrupted sync has left empty tables: starting again")
     found.drop_all(engine)
 
 
-def has_rows(engine: sa.Engine, schema: sa.MetaData) -> bool:
-    """Return whether any table has a row, except the table of the schema's revision."""
-    tables = [table for table in schema.sorted_tables if table.name != VERSION_TABLE]
-    with engine.connect() as connection:
-        return any(
-            connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
-            for table in tables
-        )
-
-
 @contextlib.contextmanager
-def migration_lock(engine: sa.Engine) -> Iterator[None]:
+def migration_lock(engine: sa.Engine) -> Iterator[sa.Engine]:
     """Let one container at a time change the schema: Placement itself has no such lock."""
     if engine.dialect.name == "sqlite":
         with file_lock(engine.url.database):
-            yield
+            yield engine
         return
-    acquire, unlock = LOCKS[engine.dialect.name]
+    lock, unlock = LOCK[engine.dialect.name], UNLOCK[engine.dialect.name]
     with engine.connect() as connection:
-        wait_for_lock(lambda: connection.execute(sa.text(acquire)).scalar() == 1)
+        wait_for_lock(lambda: connection.execute(sa.text(lock)).scalar() == 1)
         try:
-            yield
+            yield engine
         finally:
             connection.execute(sa.text(unlock))
 
@@ -162,7 +179,6 @@ def wait_for_lock(acquire: Callable[[], bool]) -> None:
     while not acquire():
         if time.monotonic() > end:
             raise StartError(
-                f"for {LOCK_WAIT} s another container has been changing the schema:"
-                " look at that one"
+                f"another container has been changing the schema for {LOCK_WAIT} s: check its log"
             )
         time.sleep(0.5)
