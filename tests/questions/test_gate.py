@@ -240,6 +240,23 @@ def test_update_ignores_the_stored_answer_to_a_removed_question(
     assert load(repository / "values.yaml")["replicaCount"] == 4
 
 
+def test_update_from_a_version_that_names_excluded_paths_differently(
+    repository: Path, publish_newer: Publish
+) -> None:
+    """Copier renders the old version with the patterns of the new one."""
+    template = publish_newer(
+        {
+            r"def excluded_paths": "def omitted_paths",
+            r"\*deployment\.excluded_paths": "*deployment.omitted_paths",
+            r"deployment\.excluded_paths \|": "deployment.omitted_paths |",
+        }
+    )
+    update_from(template, repository, ci="gitlab")
+    assert load(repository / ".copier-answers.yml")["_commit"] == "100.0.0"
+    assert (repository / ".gitlab-ci.yml").exists()
+    assert not (repository / ".github").exists()
+
+
 def test_stored_answer_that_a_new_rule_refuses_stops_the_update(
     repository: Path, publish_newer: Publish
 ) -> None:

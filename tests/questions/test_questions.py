@@ -86,7 +86,8 @@ def test_conditions_come_from_the_model(name: str) -> None:
 
 def test_excluded_files_come_from_the_model() -> None:
     """copier.yml names no path of its own, and each path that the model names exists."""
-    assert COPIER_YML["_exclude"] == ['{{ deployment.excluded_paths | join("\\n") }}']
+    exclude = '{{ deployment.excluded_paths | default([]) | join("\\n") }}'
+    assert COPIER_YML["_exclude"] == [exclude]
     template = ROOT / "template"
     files = (path.relative_to(template).as_posix() for path in template.rglob("*"))
     paths = [name.removesuffix(".jinja") for name in files]
