@@ -1,0 +1,28 @@
+# The servers that Placement needs on this host. Each has a folder here, from which its image is built.
+SERVERS = mariadb memcached keystone
+# Their passwords. Each is generated once and kept in .env.
+PASSWORDS = DATABASE_PASSWORD \
+    KEYSTONE_ADMIN_PASSWORD \
+    KEYSTONE_PLACEMENT_PASSWORD \
+    MEMCACHE_SECRET_KEY
+
+BUILD_SERVERS = $(SERVERS:%=build-%)
+.PHONY: $(BUILD_SERVERS) passwords start-servers
+
+build: $(BUILD_SERVERS)
+$(BUILD_SERVERS): build-%: base-image
+	$(ENGINE) build --build-arg BASE_IMAGE=$(BASE_IMAGE) --tag $(IMAGE)-$* dev/stack/servers/$*
+
+up: passwords
+passwords:
+	@dev/stack/servers/passwords.sh $(PASSWORDS)
+
+upgrade: start-servers
+start-servers: $(TOOLS) passwords
+	$(COMPOSE) up --detach --no-recreate $(SERVERS)
+
+.PHONY: import-sqlite
+import-sqlite: start-servers ## Copy the data of an earlier SQLite file into the database server
+	$(COMPOSE) stop placement
+	$(RUN) import-sqlite || { $(COMPOSE) start placement; $(call wait_for,$(HERE)/); exit 1; }
+	@$(MAKE) --no-print-directory up
