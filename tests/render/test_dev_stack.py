@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.render.conftest import Repo
@@ -43,9 +44,9 @@ def services(path: Path) -> dict[str, Any]:
     return read
 
 
-def steps(repo: Repo, target: str) -> str:
+def steps(repo: Repo, target: str, engine: str = "podman") -> str:
     """Return the commands that make would run for a target."""
-    command = ["make", "--dry-run", target, "ENGINE=podman", "IMAGE=x:1"]
+    command = ["make", "--dry-run", target, f"ENGINE={engine}", "IMAGE=x:1"]
     return subprocess.run(command, cwd=repo.path, text=True, capture_output=True, check=True).stdout
 
 
@@ -104,3 +105,16 @@ def test_the_container_has_the_settings_of_the_answers(repo: Repo) -> None:
             for name, value in repo.deployment.dev_settings.items()
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("engine", "command"),
+    [
+        ("docker", "docker compose"),
+        ("podman", "dev/stack/.venv/bin/podman-compose --podman-path podman"),
+        ("/opt/bin/podman", "dev/stack/.venv/bin/podman-compose --podman-path /opt/bin/podman"),
+    ],
+)
+def test_each_engine_has_its_compose(render_default: Repo, engine: str, command: str) -> None:
+    up = steps(render_default, "up", engine)
+    assert re.search(rf"^PORT=8081 IMAGE=x:1 IMAGE_ID= {command} up --detach$", up, re.MULTILINE)
