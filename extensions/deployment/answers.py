@@ -135,9 +135,7 @@ def _rule(name: str) -> TypeAdapter[Any]:
 def _unknown(name: str) -> str:
     close = get_close_matches(name, QUESTIONS, 1) or get_close_matches(name.lower(), QUESTIONS, 1)
     hint = (
-        f"did you mean {close[0]}?"
-        if close
-        else "docs/reference/questions.md of the template lists them"
+        f"did you mean {close[0]}?" if close else "see docs/reference/questions.md of the template"
     )
     return f"no such question; {hint}"
 
