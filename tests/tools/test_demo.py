@@ -105,6 +105,7 @@ def test_demo_answers_the_printed_request_until_it_is_stopped(
         httpx.get(url)
 
 
+@pytest.mark.usefixtures("interrupted")
 def test_misspelt_answer_is_refused(clone: Path, environment: dict[str, str]) -> None:
     """The message names the nearest valid name, and an earlier demo stays unchanged."""
     before = git(clone, "status", "--porcelain", "--ignored")
