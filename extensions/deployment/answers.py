@@ -99,6 +99,12 @@ def contradictions(answers: Answers) -> Iterator[str]:
             f"autoscale_min: {answers.autoscale_min} is greater than autoscale_max, which is "
             f"{answers.autoscale_max}; lower autoscale_min or raise autoscale_max"
         )
+    with_tls = answers.exposure == "ingress" and answers.tls_secret
+    if with_tls and answers.tls_secret == answers.image_pull_secret:
+        yield (
+            f"tls_secret: {answers.tls_secret} is also image_pull_secret, which has another type; "
+            "set tls_secret to a Secret of type kubernetes.io/tls"
+        )
 
 
 def find_errors(answers: Mapping[str, object]) -> list[str]:

@@ -24,6 +24,11 @@ def test_answer_to_a_question_that_is_not_asked_has_no_effect() -> None:
     assert Deployment(**answers) == Deployment()
 
 
+def test_secret_of_a_question_that_is_not_asked_has_no_type() -> None:
+    """Without an Ingress, nothing uses `tls_secret`."""
+    assert find_errors({"image_pull_secret": "one", "tls_secret": "one"}) == []
+
+
 @pytest.mark.parametrize(
     ("answers", "errors"),
     [
