@@ -6,6 +6,7 @@ Which answers go together is defined here.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -68,6 +69,17 @@ class Answers(BaseModel, extra="forbid", frozen=True):
     tls_secret: Annotated[str, object_name("placement-tls", optional=True)] = ""
     network_policy: YesOrNo = False
     ci: Literal["github", "gitlab", "none"] = "github"
+
+
+class Topic(Answers):
+    """The base of each topic's properties. It is abstract: only a `Deployment` can be constructed.
+
+    A topic alone would accept answers that do not go together.
+    """
+
+    @abstractmethod
+    def is_asked(self, name: str) -> bool:
+        """Return whether this question is asked after these answers."""
 
 
 QUESTIONS = tuple(Answers.model_fields)
