@@ -69,3 +69,8 @@ class Deployment(Files):
             name: str(value).lower() if isinstance(value, bool) else str(value)
             for name, value in texts.items()
         }
+
+    @property
+    def formatted_answers(self) -> dict[str, str]:
+        """The same answers as README.md prints them: as code, or in words if empty."""
+        return {name: f"`{answer}`" if answer else "none" for name, answer in self.answers.items()}
