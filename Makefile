@@ -1,7 +1,7 @@
 # `make` alone lists the targets. CONTRIBUTING.md describes the tests.
 
-# The demo's port on this machine, its name, and its answers. Choose another name than a deployment on
-# this machine has. Example: make demo ANSWERS='database=mysql replicas=2'
+# The demo's port on this machine, its name, and its answers. The name must differ from those of other
+# deployments on this machine. Example: make demo ANSWERS='database=mysql replicas=2'
 PORT ?= 8081
 DEMO ?= placement-demo
 ANSWERS ?=
@@ -41,7 +41,7 @@ test: check ## Run all tests that need only this machine
 	@tools/bootstrap uv engine base lint charts
 	$(PYTEST) --ignore tests/cluster
 
-test-all: check ## Run the same tests with the full cross products, for a schedule
+test-all: check ## Run the same tests with every combination of parameters, for a schedule
 	@tools/bootstrap uv engine base lint charts
 	$(PYTEST) --all --ignore tests/cluster
 
