@@ -1,4 +1,4 @@
-"""The gate: what is refused, and when.
+"""The gate: which answers and files are refused, and when.
 
 Copier's own `validator:` is not enough. In a prompt, Copier does not call it for choices and
 booleans; on update, Copier silently drops a stored answer that it refuses; with `--data-file`, a
@@ -7,7 +7,7 @@ all messages at once, exit code 1, and nothing written.
 
 1. `check_given`, before the first question: `--data`, data files, stored answers, user settings.
 2. `check_answers`, before anything is rendered: all answers together, and the release step.
-3. `check_destination`, after that: files of the user's that Copier would replace.
+3. `check_destination`, after that: the user's files that Copier would overwrite.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .own_places import RENDERED_ONCE
 from .releases import release_step
 
 REFUSED_ANSWERS = "These answers cannot be used, and nothing was written:"
-REFUSED_FILES = "These files are in the way, and nothing was written:"
+REFUSED_FILES = "These files would be overwritten, so nothing was written:"
 
 
 class Gate:
-    """What one run of Copier over the template refuses; an update has three such runs."""
+    """The checks of one run of Copier over the template; an update has three such runs."""
 
     def __init__(self, conf: Mapping[str, Any]) -> None:
         """Keep Copier's settings, and read the stored answers."""
@@ -53,16 +53,16 @@ class Gate:
         return Deployment(**answers)
 
     def check_destination(self, deployment: Deployment) -> None:
-        """Refuse a first copy that would replace files of the user's, if nobody can be asked.
+        """Refuse a first copy that would overwrite the user's files without a prompt.
 
-        Copier would ask about the first one, fail, and leave behind what it had written before.
+        Copier would fail at the first such file, and leave behind what it had already written.
         """
         if self._stored or self._conf["overwrite"] or not self._conf["defaults"]:
             return
         kept = GitIgnoreSpec.from_lines([*RENDERED_ONCE, *self._conf["skip_if_exists"]])
         names = [
-            f"{name}: exists already, and --defaults never asks whether to replace a file; "
-            "move it away, or commit it and add --overwrite"
+            f"{name}: exists already; move or rename it, "
+            "or commit it and pass --overwrite to replace it"
             for name in rendered_files(deployment, self._conf["exclude"])
             if Path(self._conf["dst_path"], name).exists() and not kept.match_file(name)
         ]

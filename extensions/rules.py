@@ -1,6 +1,6 @@
-"""What a single answer may be.
+"""The valid values of a single answer.
 
-A rule returns the answer, or raises an error that says what is wrong with the value and what to do.
+A rule returns the answer, or raises an error with the problem and its fix.
 """
 
 from __future__ import annotations
@@ -143,8 +143,8 @@ def host_ports(value: object) -> str:
         )
         if not found or not is_host(found[1].strip("[]")) or not 0 < int(found[2]) < 65536:
             raise ValueError(
-                f"{shown(server)} is not a valid server; use host:port, several with commas and no "
-                "spaces, such as memcached-0.memcached:11211,memcached-1.memcached:11211, "
+                f"{shown(server)} is not a valid server; use host:port, separated by commas "
+                "without spaces, such as memcached-0.memcached:11211,memcached-1.memcached:11211, "
                 "or leave it empty"
             )
     return text

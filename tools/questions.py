@@ -18,9 +18,9 @@ INTRODUCTION = """\
 
 # Questions
 
-The questions are in the order in which Copier asks them. Every question has a default, so
-`--defaults` asks none. No question asks for a password: where Placement needs one, the question
-asks for the name of a Kubernetes Secret.
+The questions are in the order in which Copier asks them. Every question has a default, which
+`--defaults` uses without a prompt. No question asks for a password: where Placement needs one, the
+question asks for the name of a Kubernetes Secret.
 
 To answer without a prompt, use `--data NAME=VALUE`, or `--data-file` with a YAML file. To change an
 answer later, see [Change a setting or update the template](../how-to/change-settings.md).

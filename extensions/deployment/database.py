@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .answers import Topic
+from .answers import Answers
 
 
-class Database(Topic):
+class Database(Answers):
     """Values that follow from the kind of database."""
 
     @property

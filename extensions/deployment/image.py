@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..releases import RELEASES
-from .answers import Topic
+from .answers import Answers
 
 
-class Image(Topic):
+class Image(Answers):
     """Values that follow from the release and the image's name."""
 
     @property

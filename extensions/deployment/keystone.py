@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .answers import Topic
+from .answers import Answers
 
 
-class Keystone(Topic):
+class Keystone(Answers):
     """Values that follow from how requests are authenticated."""
 
     @property

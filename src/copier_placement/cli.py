@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .errors import NOTHING_CHANGED, MaintenanceError
+from .errors import MaintenanceError
 from .overrides import answers_from_arguments, answers_from_make
 from .repository import Repository
+
+NOTHING_CHANGED = "Nothing was changed."
 
 # Each command imports what it needs when it runs: Copier takes half a second, matplotlib as much.
 
@@ -80,25 +82,25 @@ def new_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     set_ = commands.add_parser("set", help="change answers, and stay at this template version")
-    set_.set_defaults(run=run_set, interrupted=f"{NOTHING_CHANGED}.")
+    set_.set_defaults(run=run_set, interrupted=NOTHING_CHANGED)
     set_.add_argument("answers", nargs="*", metavar="NAME=VALUE", help="an answer")
     set_.add_argument("--makeoverrides", metavar="TEXT", help="the same, as make's MAKEOVERRIDES")
 
     update = commands.add_parser("update", help="update to a newer version of the template")
-    update.set_defaults(run=run_update, interrupted=f"{NOTHING_CHANGED}.")
+    update.set_defaults(run=run_update, interrupted=NOTHING_CHANGED)
     update.add_argument("version", nargs="?", default="", help="default: the newest version")
 
     doctor = commands.add_parser("doctor", help="report problems, and how to fix them")
     doctor.set_defaults(run=run_doctor)
     doctor.add_argument("--json", action="store_true", help="report them as JSON")
-    doctor.add_argument("--cluster", action="store_true", help="check the cluster's Secrets, too")
+    doctor.add_argument("--cluster", action="store_true", help="also check the cluster's Secrets")
     doctor.add_argument("--namespace", default="", help="the namespace of the Secrets")
     doctor.add_argument("--secrets", default="", metavar="NAME:KEY,KEY ...", help="the Secrets")
 
     propose = commands.add_parser("propose-update", help="push a branch with an update, for CI")
     propose.set_defaults(run=run_propose_update)
 
-    load = commands.add_parser("load", help="load the deployed Placement, and plot the result")
+    load = commands.add_parser("load", help="load-test the deployed Placement, and plot the result")
     load.set_defaults(run=run_load)
     load.add_argument("--namespace", required=True, help="the namespace of the Deployment")
     load.add_argument("--selector", required=True, help="the labels of the Deployment")

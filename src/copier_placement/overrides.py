@@ -17,7 +17,7 @@ def answers_from_arguments(arguments: Iterable[str]) -> dict[str, str]:
     if not answers:
         raise MaintenanceError(
             "No answer is given.",
-            "Name one, as in `make set replicas=3`. README.md lists them under Settings.",
+            "Pass one, as in `make set replicas=3`. README.md lists all answers under Settings.",
         )
     return answers
 

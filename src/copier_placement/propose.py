@@ -19,10 +19,10 @@ from .repository import Repository
 TOKENS = ("GH_TOKEN", "UPDATE_TOKEN")
 BOT_NAME, BOT_EMAIL = "Template update", "template-update@localhost"
 BY_HAND = """\
-By hand, in a clone of this repository without uncommitted changes:
+To update by hand, run in a clone of this repository without uncommitted changes:
     git switch --create update-template
     make update
-Resolve conflicts, review `git diff HEAD`, and then:
+Resolve conflicts and review `git diff HEAD`. Then run:
     git add --all
     git commit --message 'Update the template'
     git push --set-upstream origin update-template"""
@@ -31,8 +31,8 @@ GITLAB_SETTINGS = (
     "write_repository."
 )
 GITHUB_SETTINGS = (
-    "If GitHub refuses a change to .github/workflows/, create a secret UPDATE_TOKEN as update.yml "
-    "explains."
+    "If GitHub refuses a change to .github/workflows/, create the secret UPDATE_TOKEN as described "
+    "in update.yml."
 )
 
 
@@ -77,8 +77,8 @@ def run(repository: Repository, environment: Mapping[str, str]) -> int:
         return 0
     if not forge.has_token:
         fail_with_instructions(
-            f"the template has the version {proposal.version}, and no UPDATE_TOKEN is set to push "
-            "it with. .gitlab-ci.yml explains how to create one."
+            f"the update to {proposal.version} cannot be pushed, because no UPDATE_TOKEN is set. "
+            ".gitlab-ci.yml explains how to create one."
         )
     if push(repository, forge, proposal) and not forge.gitlab:
         open_pull_request(repository, forge, proposal)
@@ -199,9 +199,9 @@ def gh(repository: Repository, forge: Forge, proposal: Proposal, *arguments: str
     except (OSError, subprocess.CalledProcessError):
         raise MaintenanceError(
             f"propose-update: the branch {proposal.branch} is pushed, but has no pull request.",
-            f"Open it by hand, from {proposal.branch} to {forge.target}. Or allow it (Settings, "
-            "Actions, General: 'Allow GitHub Actions to create and approve pull requests') and "
-            "run this again.",
+            f"Open one from {proposal.branch} to {forge.target} by hand. Or allow the workflow to "
+            "do so (Settings, Actions, General: 'Allow GitHub Actions to create and approve pull "
+            "requests') and run it again.",
         ) from None
     return done.stdout.strip()
 

@@ -88,7 +88,7 @@ def explained(answers: dict[str, Any], version: str | None = None) -> Iterator[N
     try:
         yield
     except UnsupportedVersionError as error:
-        fix = f"Update with the newest Copier this time: {COPIER} update --trust --defaults"
+        fix = f"Update with the newest Copier instead: {COPIER} update --trust --defaults"
         raise CopierTooOldError(str(error), fix) from None
     except (CopierError, ProcessExecutionError, ValueError, OSError, AssertionError) as error:
         message = error.stderr if isinstance(error, ProcessExecutionError) else str(error)

@@ -1,4 +1,4 @@
-"""What a single answer may be."""
+"""The valid values of a single answer."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def drift(repository: Repository, rendered: Rendering) -> Iterator[Finding]:
             continue
         if there.read_bytes() != here.read_bytes():
             problem = f"{name} differs from what the template renders"
-            fix = "move your change to one of your own places (README.md); updates merge it here"
+            fix = "move it to one of your own places (README.md), or keep it: updates merge it here"
             yield Finding("drift", problem, fix, difference(there, here, name))
         if there.stat().st_mode & 0o100 and not here.stat().st_mode & 0o100:
             yield Finding("drift", f"{name} is not executable", f"chmod +x {name}")

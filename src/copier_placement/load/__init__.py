@@ -60,4 +60,4 @@ def write_report(recording: Recording, title: str, stamp: str) -> None:
     write(rows, table)
     draw(rows, title, recording.deployment.cpu_target, plot)
     print(summary(rows, recording.overall))
-    print(f"{plot} plots it, {table} has the numbers.")
+    print(f"Plot: {plot}. Table: {table}.")

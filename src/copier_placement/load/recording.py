@@ -109,10 +109,10 @@ def has_cpu(deployment: Deployment) -> bool:
     try:
         deployment.cpu()
     except MaintenanceError as error:
-        message = f"The CPU is not recorded, because the cluster has no metrics: {error}"
+        message = f"CPU usage is not recorded, because the cluster has no metrics: {error}"
         print(message, file=sys.stderr)
         return False
     if deployment.cpu_request is None:
-        message = "The CPU is not recorded in percent, because the pods have no CPU request."
+        message = "CPU usage is not recorded in percent, because the pods have no CPU request."
         print(message, file=sys.stderr)
     return True

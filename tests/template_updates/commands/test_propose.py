@@ -233,7 +233,7 @@ def test_refused_push_names_the_settings_to_check(site: Site) -> None:
     done = site.propose(GITHUB_REF_NAME="main")
     assert done.returncode == 1
     assert "refusing to allow a change to a workflow" in done.stderr
-    assert "create a secret UPDATE_TOKEN" in done.stderr
+    assert "create the secret UPDATE_TOKEN" in done.stderr
     assert "    make update\n" in done.stderr
     assert git(site.clone, "status", "--porcelain") == ""
 
@@ -246,6 +246,6 @@ def test_failed_pull_request_leaves_the_branch_and_explains_how_to_open_one(
     for _ in range(2):
         done = site.propose(GITHUB_REF_NAME="main")
         assert done.returncode == 1
-        assert f"Open it by hand, from {BRANCH} to main" in done.stderr
+        assert f"Open one from {BRANCH} to main by hand" in done.stderr
         assert "Allow GitHub Actions to create and approve pull requests" in done.stderr
         assert site.branches().keys() == {"main", BRANCH}

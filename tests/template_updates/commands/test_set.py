@@ -110,7 +110,7 @@ def test_commit_during_the_confirmation_is_kept(repository: Path) -> None:
         (["database=sqlite"], "replicas: SQLite serves a single process, not 3 replicas"),
         (["gateway_name=public"], "gateway_name is not used with these answers"),
         (["replicas"], "'replicas' is not an answer.\nWrite it as NAME=VALUE."),
-        ([], "Name one, as in `make set replicas=3`"),
+        ([], "Pass one, as in `make set replicas=3`"),
     ],
 )
 def test_wrong_answer_is_refused_with_the_fix(
@@ -127,7 +127,7 @@ def test_wrong_answer_is_refused_with_the_fix(
     ("answers", "message"),
     [
         (["host=a b; touch /tmp/x $(HOME) 'q' \\"], "host: \"a b; touch /tmp/x $(HOME) 'q'"),
-        ([], "Name one, as in `make set replicas=3`"),
+        ([], "Pass one, as in `make set replicas=3`"),
     ],
 )
 def test_make_passes_each_answer_literally(
