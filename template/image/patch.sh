@@ -1,6 +1,6 @@
 #!/bin/sh
-# Apply the patches in /patches to Placement, in the Dockerfile's builder. A patch that does not apply exactly
-# is skipped and reported: the release contains it already, or has changed those lines.
+# Apply the patches in /patches to Placement, in the Dockerfile's builder. If a patch does not apply exactly,
+# report and skip it: the release already contains it, or has changed those lines.
 set -eu
 
 cd /opt/placement/lib/python3*/site-packages

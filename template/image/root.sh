@@ -2,8 +2,8 @@
 # Create /runtime, the root of the image, in the Dockerfile's builder: the Debian packages of Python and of
 # every library that /opt/placement uses, unpacked into an empty directory.
 #
-# apt resolves them as for an empty system, with the sources and settings of the base image. The packages'
-# maintainer scripts do not run; the end of this script does their work.
+# apt resolves the packages as for an empty system, with the sources and settings of the base image. The
+# packages' maintainer scripts do not run; the end of this script does their work.
 set -eu
 
 python=$(basename "$(readlink -f /usr/bin/python3)")
@@ -39,7 +39,7 @@ for deb in "$work"/debs/*.deb; do
     echo >> var/lib/dpkg/status
 done
 
-# Debian's python3 contains a second copy of the interpreter; this one uses the shared library.
+# Debian's python3 contains a second copy of the interpreter. This small one uses the shared library.
 echo '#include <Python.h>
 int main(int count, char **arguments) { return Py_BytesMain(count, arguments); }' > "$work/python.c"
 gcc -s -O2 -I "/usr/include/$python" -o "usr/bin/$python" "$work/python.c" "-l$python"

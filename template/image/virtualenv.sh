@@ -6,8 +6,8 @@ set -eu
 python3 -m pip wheel --no-cache-dir --no-deps --no-build-isolation --require-hashes \
     --requirement /placement-requirements.txt --wheel-dir /wheels
 
-# The image needs no installers: neither pip nor setuptools, which Placement's libraries require but import
-# only in their own builds.
+# The image needs neither pip nor setuptools. Placement's libraries require setuptools, but import it only in
+# their own builds.
 rm -f /wheels/setuptools-*.whl
 python3 -m venv --without-pip /opt/placement
 python3 -m pip --python /opt/placement/bin/python3 install \
@@ -23,5 +23,5 @@ rm -f lib/python3*/site-packages/netaddr/eui/oui.txt lib/python3*/site-packages/
 find lib -type f -name '*.so' -exec strip --strip-unneeded {} +
 strip bin/uwsgi
 
-# Compile everything now. Python never checks these files again, even if a copy changes the sources' times.
+# Compile everything now. Python then never checks the sources, even if a copy changes their times.
 python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash lib

@@ -3,12 +3,12 @@
 #   serve                           the default
 #   db-sync                         bring the database's schema up to date
 #   upgrade-check                   Placement's own check: exit code 1 is a warning, 2 stops the upgrade
-#   online-data-migrations [--max-count N]   migrate old rows while Placement serves
-#   import-sqlite [PATH]            copy a SQLite file into the empty database of a server
+#   online-data-migrations [--max-count N]   migrate old rows, also while Placement serves
+#   import-sqlite [PATH]            copy an SQLite file into the empty database of a server
 #   check-config                    check the settings, without a database
-#   smoke-test [URL]                test a running Placement; without URL the one in this container
+#   smoke-test [URL]                test the Placement at URL, or the one in this container
 #   token                           print a token for tests
 #   load-test URL CLIENTS SECONDS   put load on a running Placement; prints a line of JSON each second
 #   devstack-env PLACEMENT_CONF LOCAL_CONF [HOST_IP]   print the variables for running alongside a devstack
-# exec lets signals reach the server itself. -I keeps the environment and the current folder out of Python.
+# exec lets signals reach the server directly. -I keeps the environment and the current folder out of Python.
 exec /opt/placement/bin/python3 -I -m entrypoint "$@"

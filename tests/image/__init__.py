@@ -1,1 +1,1 @@
-"""The image of each release, built and run."""
+"""Tier 3: the image of each release, built and run."""

@@ -227,4 +227,4 @@ def test_build_refuses_another_distribution(
     finally:
         subprocess.run([engine, "rmi", "--force", other], capture_output=True, check=True)
     assert refused.returncode != 0
-    assert "The base image must be a Debian" in refused.stdout + refused.stderr
+    assert "The base image must be Debian" in refused.stdout + refused.stderr

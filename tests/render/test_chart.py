@@ -202,7 +202,7 @@ def test_a_pod_has_time_to_finish_its_requests(repo: Repo) -> None:
     grace = "--set=terminationGracePeriodSeconds="
     assert try_template(repo.path, f"{grace}{sleep + drain}")[0] == 0
     assert try_template(repo.path, f"{grace}{sleep + drain - 1}")[0] != 0
-    comment = f"at least preStopSleepSeconds, and {drain} for open requests"
+    comment = f"at least preStopSleepSeconds plus {drain} for open requests"
     assert comment in (CHART / "values.yaml").read_text(encoding="utf-8")
 
 

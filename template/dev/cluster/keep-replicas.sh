@@ -1,9 +1,9 @@
 #!/bin/sh
-# Keep the number of replicas before an upgrade by Helm: dev/cluster/keep-replicas.sh NAMESPACE SELECTOR
+# Keep the number of replicas during an upgrade with Helm: dev/cluster/keep-replicas.sh NAMESPACE SELECTOR
 #
 # When an autoscaler takes over, or replicaCount becomes null, Helm stops owning the number of replicas.
-# A number without an owner becomes 1, so all pods except one would be removed. This script makes another
-# field manager an owner of the present number.
+# Kubernetes resets a number without an owner to 1, which would remove all pods except one. This script makes
+# another field manager the owner of the current number.
 # https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
 set -eu
 

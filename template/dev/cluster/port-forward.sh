@@ -19,7 +19,7 @@ trap 'kill "$forwarding" 2>/dev/null || true; rm -f "$log"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# kubectl prints the address once it listens there, or ends.
+# kubectl prints the address once it listens, or exits with an error.
 until address=$(grep -om 1 '127\.0\.0\.1:[0-9]*' "$log"); do
     kill -0 "$forwarding" 2>/dev/null || exit 1
     sleep 0.1

@@ -39,7 +39,7 @@ END
 
 case $format in
     '') print=command_for
-        echo '# Each FILE holds only the value. A line end after it does no harm, and a $ needs no escape.'
+        echo '# Each FILE holds only the value. A newline at its end does no harm, and a $ needs no escape.'
         echo "kubectl create namespace $namespace" ;;
     external-secrets) print=external_secret ;;
     *) echo "FORMAT=$format is unknown: leave it out, or set FORMAT=external-secrets" >&2; exit 1 ;;

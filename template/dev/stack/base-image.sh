@@ -1,8 +1,8 @@
 #!/bin/sh
 # Make sure that the engine has the base image: dev/stack/base-image.sh ENGINE IMAGE
 #
-# An image that the engine has is kept. Otherwise it is pulled. If no registry answers, mmdebstrap creates
-# Debian's own images (debian:<suite> and debian:<suite>-slim, from any registry) from Debian's packages.
+# This script pulls an image that the engine does not have. If the pull fails, it creates Debian's own images
+# (debian:<suite> and debian:<suite>-slim, from any registry) from Debian's packages with mmdebstrap.
 set -eu
 
 engine=$1
@@ -21,8 +21,8 @@ if "$engine" pull "$image" >/dev/null 2>&1; then
 fi
 
 case ${image##*/} in
-    debian:latest) fail "$image cannot be pulled, nor created without the name of a suite. Set BASE_IMAGE to" \
-            "an image such as debian:trixie-slim." ;;
+    debian:latest) fail "$image cannot be pulled, and cannot be created because it names no suite. Set BASE_IMAGE" \
+            "to an image such as debian:trixie-slim." ;;
     debian:*) suite=${image##*:} suite=${suite%-slim} ;;
     *) fail "$image cannot be pulled, and only debian:<suite>[-slim] can be created here. Load the image with" \
             "'$engine load', or run '$engine pull $image' to see the error." ;;
@@ -30,14 +30,14 @@ esac
 command -v mmdebstrap >/dev/null || fail "$image cannot be pulled. To create it from Debian's packages, run:" \
     "apt-get install mmdebstrap debian-archive-keyring"
 
-say "no registry has it: creating it from Debian's packages with mmdebstrap, which takes half a minute"
+say "$image cannot be pulled: creating it from Debian's packages, which takes half a minute"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The base image trusts the CA certificates of this machine. Behind a proxy with its own CA, a build reaches
-# the package index only this way.
+# The base image trusts the CA certificates of this machine. Behind a proxy with its own CA, the build could not
+# reach the package index otherwise.
 set --
 if [ -f /etc/ssl/certs/ca-certificates.crt ]; then
     set -- --customize-hook='upload /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt'

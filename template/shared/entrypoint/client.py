@@ -56,7 +56,7 @@ def token() -> str:
 
 
 def print_token() -> None:
-    """Print a token for tests: of Placement's own user in Keystone, or `admin` with noauth2."""
+    """Print a token for tests: one of Placement's own user in Keystone, or `admin` with noauth2."""
     print(token())
 
 

@@ -1,1 +1,1 @@
-"""The image alongside a devstack."""
+"""Tier 3: the image beside a devstack."""

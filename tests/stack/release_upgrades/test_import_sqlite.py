@@ -233,7 +233,7 @@ def test_file_that_is_no_database_is_refused(source: Path, newest: str, run: Run
 
 def test_import_into_sqlite_is_refused(source: Path, newest: str, run: Run) -> None:
     assert_refused(
-        run, newest, {CONNECTION: "sqlite:////tmp/x.db"}, source, "is a SQLite database: set it"
+        run, newest, {CONNECTION: "sqlite:////tmp/x.db"}, source, "is an SQLite database: set it"
     )
 
 

@@ -37,7 +37,9 @@ def repository(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -
 
 def test_readme_names_each_place_that_is_read(repository: Path) -> None:
     """The list depends on the CI service alone; the other service's place is unused."""
-    _, _, own = (repository / "README.md").read_text().partition("never touched by an update:\n")
+    _, _, own = (
+        (repository / "README.md").read_text().partition("No update touches these places:\n")
+    )
     service = load(repository / ".copier-answers.yml")["ci"]
     unused = {
         "github": [".gitlab-ci.local.yml"],

@@ -5,7 +5,7 @@ umask 077
 
 touch .env
 chmod 600 .env
-# Without a line end, the last line would swallow what follows.
+# If the last line does not end with a newline, add one before appending.
 [ -z "$(tail -c 1 .env)" ] || echo >>.env
 for name; do
     grep -Eq "^(export +)?$name=" .env ||

@@ -1,4 +1,4 @@
-"""import-sqlite: copy a SQLite file into a server's database in one transaction, and compare."""
+"""import-sqlite: copy an SQLite file into a server's database in one transaction, and compare."""
 
 import contextlib
 import struct
@@ -30,10 +30,10 @@ CHUNK = 1000
 
 
 def import_sqlite(path: str = SOURCE) -> None:
-    """Copy all rows of a SQLite file into the empty database of a server, or none."""
+    """Copy all rows of an SQLite file into the empty database of a server, in one transaction."""
     with command() as config:
         if check_url(config).get_backend_name() == "sqlite":
-            raise StartError(f"{CONNECTION} is a SQLite database: set it to the server's database")
+            raise StartError(f"{CONNECTION} is an SQLite database: set it to the server's database")
         with opened(path) as source, schema.migration_lock(connect(config)) as engine:
             schema.sync_locked(engine)
             # READ COMMITTED: the comparison sees what others have committed in the meantime.
@@ -100,7 +100,7 @@ def copy(source: sa.Connection, target: sa.Connection, path: str) -> int:
     if mysql:
         # The resource class VCPU has the id 0.
         target.exec_driver_sql("SET sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')")
-        print("MySQL stores whole seconds: fractions of a second are cut off", flush=True)
+        print("MySQL stores whole seconds: fractions of a second are truncated", flush=True)
     for name in STANDARD:  # other tables refer to the ids of the source's rows
         target.execute(models.BASE.metadata.tables[name].delete())
     total = 0

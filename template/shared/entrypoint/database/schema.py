@@ -33,14 +33,14 @@ STATUS = "/opt/placement/bin/placement-status"
 
 
 def db_sync() -> None:
-    """Bring the schema up to date; any number of containers may do so at once."""
+    """Bring the schema up to date. Any number of containers may do so at the same time."""
     with command() as config:
         sync(config)
     print("the schema is up to date")
 
 
 def upgrade_check() -> None:
-    """Run Placement's own upgrade check. Its exit code 1 is a warning, 2 stops the upgrade."""
+    """Run Placement's own upgrade check. Exit code 1 is a warning; 2 stops the upgrade."""
     try:
         with command() as config:
             engine = connect(config)
@@ -56,7 +56,7 @@ def upgrade_check() -> None:
 
 
 def online_data_migrations(*arguments: str) -> None:
-    """Migrate old rows, also while Placement serves: all of them, or at most --max-count."""
+    """Migrate old rows, also while Placement serves: all rows, or at most --max-count."""
     with command() as config:
         require_schema(config)
     os.execv(MANAGE, [MANAGE, "db", "online_data_migrations", *arguments])
@@ -142,7 +142,7 @@ def migration_lock(engine: sa.Engine) -> Iterator[sa.Engine]:
 
 @contextlib.contextmanager
 def file_lock(database: str | None) -> Iterator[None]:
-    """Hold the lock of a SQLite database: a file next to it. A database in memory has none."""
+    """Hold the lock of an SQLite database: a file next to it. A database in memory has none."""
     if database in (None, "", ":memory:"):
         yield
         return

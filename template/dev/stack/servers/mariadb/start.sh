@@ -6,7 +6,7 @@ set -eu
 
 data=/var/lib/mysql/data
 
-# mariadb-install-db writes to a temporary name, so that an interrupted one leaves no half-written data.
+# mariadb-install-db writes to a temporary folder, so that an interruption leaves no half-written data.
 if [ ! -d "$data" ]; then
     rm -rf "$data.new"
     mariadb-install-db --datadir="$data.new" --skip-test-db >/dev/null
@@ -22,5 +22,5 @@ ALTER USER placement@'%' IDENTIFIED BY '$DATABASE_PASSWORD';
 GRANT ALL ON placement.* TO placement@'%';
 END
 
-# Clients in containers have no host name, and looking for one may take seconds.
+# Clients in containers have no host name, and a lookup may take seconds.
 exec mariadbd --datadir="$data" --bind-address='*' --skip-name-resolve --init-file=/tmp/placement.sql "$@"

@@ -7,7 +7,7 @@ set -eu
 PATH=$(echo /usr/lib/postgresql/*/bin):$PATH
 data=/var/lib/postgresql/data
 
-# initdb writes to a temporary name, so that an interrupted one leaves no half-written cluster.
+# initdb writes to a temporary folder, so that an interruption leaves no half-written data.
 if [ ! -d "$data" ]; then
     rm -rf "$data.new"
     initdb --pgdata "$data.new" --encoding UTF8 --locale C.UTF-8 --auth-local trust >/dev/null
