@@ -141,7 +141,7 @@ def edited_files(repository: Repository, preview: Preview) -> set[str]:
 
 
 def confirm() -> bool:
-    """Ask for confirmation on a terminal; without one, go ahead."""
+    """Ask for confirmation on a terminal; without a terminal, continue."""
     if not sys.stdin or not sys.stdin.isatty():
         return True
     print("\nApply these changes? [y/N] ", end="", flush=True)

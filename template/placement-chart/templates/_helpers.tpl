@@ -1,4 +1,5 @@
-{{/* The name of the Deployment and the Service: the Helm release's, plus the chart's unless it is part of it. */}}
+{{/* The name of the Deployment and the Service: the name of the Helm release, with the chart's name appended
+     unless it already contains that. */}}
 {{- define "placement.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
@@ -53,7 +54,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* Labels of pods, from `list . COMPONENT`. No version is among them: a new chart alone restarts no pod. */}}
+{{/* Labels of pods, from `list . COMPONENT`. They contain no version, so that a new chart alone restarts no pod. */}}
 {{- define "placement.podLabels" -}}
 {{- $root := first . -}}
 {{ include "placement.selectorLabels" . }}
