@@ -64,7 +64,8 @@ def command_there(engine: str, default_server: Server) -> Callable[..., str]:
 def test_smoke_test_reaches_the_server_of_its_container(
     command_there: Callable[..., str],
 ) -> None:
-    for url in ((), (f"http://127.0.0.1:{PORT}",), (f"http://127.0.0.1:{PORT}/placement",)):
+    urls = (f"http://127.0.0.1:{PORT}{path}" for path in ("", "/", "/placement", "/placement/"))
+    for url in ((), *((url,) for url in urls)):
         printed = command_there("smoke-test", *url)
         assert "version: v1.0, up to 1.39\n" in printed
         assert "token and database: accepted, " in printed

@@ -62,8 +62,7 @@ def print_token() -> None:
 
 def smoke_test(url: str = "") -> None:
     """Test that a running Placement answers, accepts a token and reaches its database."""
-    url = url or f"http://127.0.0.1:{os.environ.get('PORT') or '80'}"
-    check_url(url)
+    url = base_url(url or f"http://127.0.0.1:{os.environ.get('PORT') or '80'}")
     pool = urllib3.PoolManager()
     [version] = json.loads(get(pool, url, "/", {}))["versions"]
     print(f"version: {version['id']}, up to {version['max_version']}", flush=True)
@@ -76,7 +75,7 @@ def load_test(url: str, clients: str, seconds: str) -> None:
 
     The last line has the results of all seconds.
     """
-    check_url(url)
+    url = base_url(url)
     number, duration = whole_number("CLIENTS", clients), whole_number("SECONDS", seconds)
     send = functools.partial(
         get, urllib3.PoolManager(maxsize=number), url, headers=headers("latest")
@@ -138,10 +137,11 @@ def percentiles(times: list[float]) -> dict[str, float | None]:
     }
 
 
-def check_url(url: str) -> None:
-    """Refuse a URL that is not one of HTTP."""
+def base_url(url: str) -> str:
+    """Return the URL that paths are appended to; refuse one that is not of HTTP."""
     if not url.startswith(("http://", "https://")):
         raise StartError(f"{url} is not a URL: write it as http://HOST:PORT")
+    return url.rstrip("/")
 
 
 def headers(version: str) -> dict[str, str]:
