@@ -77,8 +77,8 @@ def whole_number(lowest: int, highest: int, unit: str = "") -> Callable[[object]
 
 def yes_or_no(value: object) -> bool:
     """Refuse values that Copier would silently cast to true, such as 'maybe'."""
-    words = {"true": True, "yes": True, "y": True, "false": False, "no": False, "n": False}
-    answer = words.get(value.lower()) if isinstance(value, str) else value
+    answers = {"true": True, "yes": True, "y": True, "false": False, "no": False, "n": False}
+    answer = answers.get(value.lower()) if isinstance(value, str) else value
     if not isinstance(answer, bool):
         raise ValueError(f"{shown(value)} is not valid; use true or false")
     return answer

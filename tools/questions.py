@@ -28,7 +28,7 @@ answer later, see [Change a setting or update the template](../how-to/change-set
 
 
 def choices(name: str, question: dict[str, Any]) -> str:
-    """Describe valid answers, as in a data file: the choices, or the words of the rule."""
+    """Describe valid answers, as in a data file: the choices, or what the rule describes."""
     if "choices" not in question:
         return re.split(r",? such as", find_error(name, "!").partition("use ")[2])[0]
     offered = question["choices"]

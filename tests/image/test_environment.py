@@ -104,8 +104,8 @@ def test_file_is_read_literally_and_a_variable_is_not(run_batch: RunBatch) -> No
     in_file = {f"{DATABASE}_FILE": "{folder}/connection"}
     literal = ["a$b$$c.db", "a$b$$c.db.lock"]
     cases = {
-        repr(ending): Case(("db-sync",), in_file, {"connection": f"{folder}/a$b$$c.db{ending}"})
-        for ending in ("", "\n", "\r\n")
+        repr(newline): Case(("db-sync",), in_file, {"connection": f"{folder}/a$b$$c.db{newline}"})
+        for newline in ("", "\n", "\r\n")
     }
     cases["variable"] = Case(("db-sync",), {DATABASE: f"{folder}/a$$b.db"})
     outcomes = run_batch(cases)

@@ -104,11 +104,11 @@ def test_console_commands_name_existing_programs_and_files(repo: Repo) -> None:
     """A command starts a known program or a script of this repository; its files exist."""
     for name, page in pages(repo).items():
         for command in commands(page):
-            program, *words = command.split()
+            program, *arguments = command.split()
             assert program in PROGRAMS or (repo.path / program).is_file(), (name, command)
-            for word in words:
-                if re.fullmatch(r"(?:\./)?[a-z][\w-]*/[\w./-]*|\./[\w.-]+", word):
-                    path = word.removeprefix("./")
+            for argument in arguments:
+                if re.fullmatch(r"(?:\./)?[a-z][\w-]*/[\w./-]*|\./[\w.-]+", argument):
+                    path = argument.removeprefix("./")
                     assert path in NOT_RENDERED or (repo.path / path).exists(), (name, command)
 
 

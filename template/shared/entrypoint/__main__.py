@@ -19,13 +19,13 @@ class Command(NamedTuple):
 
     def takes(self, given: list[str]) -> bool:
         """Return whether the command takes these arguments; those in brackets are optional."""
-        words = re.findall(r"\[[^]]*\]|\S+", self.arguments)
+        accepted = re.findall(r"\[[^]]*\]|\S+", self.arguments)
         if self.arguments.startswith("[--"):
             option = self.arguments.strip("[]").split()
             return not given or (given[0] == option[0] and len(given) == len(option))
-        required = [word for word in words if not word.startswith("[")]
+        required = [name for name in accepted if not name.startswith("[")]
         options = [argument for argument in given if argument.startswith("-")]
-        return len(required) <= len(given) <= len(words) and not options
+        return len(required) <= len(given) <= len(accepted) and not options
 
     def load(self) -> Callable[..., None]:
         """Return the function. Its module is imported only now: some take long to load."""

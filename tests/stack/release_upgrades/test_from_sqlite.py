@@ -47,11 +47,11 @@ def test_import_after_an_interrupted_one_copies_everything(
         assert empty["providers"] == []
 
         with last_table_locked(repo, database), ThreadPoolExecutor() as pool:
-            importing = pool.submit(repo.refuse, "import-sqlite")
+            interrupted_import = pool.submit(repo.refuse, "import-sqlite")
             name = importing_container(repo)
             wait_for_last_table(repo, name)
             subprocess.run([repo.engine, "kill", name], check=True, capture_output=True)
-            importing.result()
+            interrupted_import.result()
         assert contents(client) == empty
 
         output = repo.make("import-sqlite")
