@@ -17,7 +17,7 @@ import pytest
 
 from extensions.deployment import Deployment
 from tests.render.conftest import Repo
-from tests.render.test_readme import targets
+from tests.support.repositories import targets
 from tests.support.servers import BASE_IMAGE
 from tests.support.template import ROOT, Render, load
 from tests.support.variants import every_variant
@@ -127,7 +127,7 @@ def test_changes_are_tested_and_a_schedule_proposes_updates(service: Repo) -> No
     """No pipeline does both, and each step is an existing target of make."""
     test, update = jobs(service).values()
     assert [line for line in commands(test) if line.startswith("make")] == STEPS
-    assert {step.removeprefix("make ") for step in STEPS} <= targets(service)
+    assert {step.removeprefix("make ") for step in STEPS} <= targets(service.path)
     assert "dev/maintain propose-update" in commands(update)
     if service.deployment.ci == "gitlab":
         scheduled = '$CI_PIPELINE_SOURCE == "schedule"'

@@ -10,7 +10,7 @@ from tests.support.template import ROOT
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Read all files below a folder, but for its own README.md."""
+    """Read all files below a folder, except its own README.md."""
     return {
         name: path.read_bytes()
         for path in folder.rglob("*")
@@ -23,4 +23,4 @@ def test_the_examples_are_current(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "tools.examples", tmp_path], cwd=ROOT, check=True)
     rendered, committed = contents(tmp_path), contents(ROOT / "examples")
     differ = {name for name in rendered | committed if rendered.get(name) != committed.get(name)}
-    assert not differ, f"`make examples` writes anew, and git diff shows: {sorted(differ)}"
+    assert not differ, f"run `make examples` to update: {sorted(differ)}"

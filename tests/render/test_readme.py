@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.render.conftest import Repo
+from tests.support.repositories import targets
 from tests.support.template import ROOT
 from tests.support.variants import every_variant
 
@@ -40,12 +40,6 @@ PROGRAMS = {"curl", "docker", "git", "helm", "kubectl", "make", "sudo", "uvx"}
 
 # Targets that only other targets need.
 STEPS = {"base-image", "$(BUILD_SERVERS)", "passwords", "start-servers", "registration"}
-
-
-def targets(repo: Repo) -> set[str]:
-    """List the targets that bare `make` prints."""
-    done = subprocess.run(["make"], cwd=repo.path, text=True, capture_output=True, check=True)
-    return set(re.findall(r"^  ([a-z0-9-]+)  ", done.stdout, re.MULTILINE))
 
 
 def pages(repo: Repo) -> dict[str, str]:
@@ -94,7 +88,7 @@ def test_every_named_target_exists(repo: Repo) -> None:
     assert {"build", "up", "test", "down"} <= set(
         re.findall(r"^make ([a-z0-9-]+)", readme(repo), re.MULTILINE)
     )
-    listed = targets(repo)
+    listed = targets(repo.path)
     assert named <= listed
     assert listed == set(" ".join(phony).split()) - STEPS
 

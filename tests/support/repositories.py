@@ -39,6 +39,8 @@ NO_POSTGRESQL: Edits = {
     ),
 }
 """Removes a choice."""
+CHANGELOG = ("# Changes\n", "# Changes\n\n## 100.0.0 (2030-01-01)\n\n- Answers to the moon.\n")
+"""An edit of CHANGELOG.md that describes version 100.0.0."""
 
 
 @pytest.fixture(scope="package")
@@ -115,6 +117,12 @@ def publish(template: Path, version: str, edits: Edits | None = None) -> None:
         path.write_text(text.replace(old, new), encoding="utf-8")
     commit_all(template)
     git(template, "tag", version)
+
+
+def targets(repository: Path) -> set[str]:
+    """List the targets that bare `make` prints."""
+    done = subprocess.run(["make"], cwd=repository, text=True, capture_output=True, check=True)
+    return set(re.findall(r"^  ([a-z0-9-]+)  ", done.stdout, re.MULTILINE))
 
 
 def make(repository: Path, *arguments: str, **environment: Any) -> Output:

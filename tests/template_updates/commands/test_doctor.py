@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.repositories import Maintain, edit_answers, make, publish
+from tests.support.repositories import CHANGELOG, Maintain, edit_answers, make, publish
 from tests.support.template import change_answers, commit_all, git
 from tests.support.work import insert, use_own_places
-from tests.template_updates.commands.test_update import CHANGELOG
 
 INI = "shared/placement-uwsgi.ini"
 DELETED_INI = f"{INI} belongs to the template, but is deleted here"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.support.repositories import Maintain, make, publish, state
+from tests.support.repositories import CHANGELOG, Maintain, make, publish, state
 from tests.support.template import commit_all, git, load
 from tests.support.work import ignore, insert, unresolved
 
-CHANGELOG = ("# Changes\n", "# Changes\n\n## 100.0.0 (2030-01-01)\n\n- Answers to the moon.\n")
 UNDO = "git restore --source HEAD --staged --worktree ."
 
 
