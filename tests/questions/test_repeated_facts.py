@@ -32,6 +32,25 @@ def test_image_and_questions_allow_the_same_release_steps(deployed: int, wanted:
     assert (release.refusal(deployed, wanted) is None) == offered_step(deployed, wanted)
 
 
+REFUSED = [steps for steps in itertools.product(MAJORS, MAJORS) if not release.is_step(*steps)]
+
+
+@pytest.mark.parametrize(("deployed", "wanted"), REFUSED)
+def test_refusals_of_image_and_questions_name_the_same_release(deployed: int, wanted: int) -> None:
+    """The image names the next SLURP release, or the database's own; it is a possible step."""
+    found = re.search(
+        r": (?:upgrade to|use the image of) (\S+)", str(release.refusal(deployed, wanted))
+    )
+    assert found
+    assert release_step(release.series(deployed), found[1]) == ""
+    refusal = release_step(release.series(deployed), release.series(wanted))
+    offered = re.findall(r"[0-9]{4}\.[12]", refusal.partition("; use ")[2])
+    if found[1] in RELEASES:
+        assert found[1] == (min(offered) if wanted < deployed else max(offered))
+    else:
+        assert found[1] not in offered
+
+
 @pytest.mark.parametrize("name", RELEASES)
 def test_image_knows_the_release_of_each_placement_version(name: str) -> None:
     major = int(RELEASES[name]["placement"].partition(".")[0])
