@@ -41,6 +41,11 @@ class Container:
 
         return Retrying(stop=stop_after_delay(60), wait=wait_fixed(0.05), reraise=True)(log)
 
+    def python(self, script: str) -> str:
+        """Run a script with the image's Python, and return what it prints."""
+        python = ("/opt/placement/bin/python3", "-I", "-c", script)
+        return subprocess.check_output([self.engine, "exec", self.name, *python], text=True)
+
     def stop(self) -> int:
         """Send SIGTERM and return the exit code."""
         command = [self.engine, "stop", "--time", "20", self.name]

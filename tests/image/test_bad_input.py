@@ -420,11 +420,18 @@ def test_silent_server_is_given_up(run_batch: RunBatch, silent_server: str) -> N
         assert outcome.seconds < 120
 
 
+PRINT_RETRIES = """
+from entrypoint import options
+database = options.load().placement_database
+print(database.max_retries, database.retry_interval)
+"""
+
+
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_connection_is_retried_30_times_every_2_seconds(
     driver: str, background: RunInBackground
 ) -> None:
-    """The test below waits for all of them: about a minute."""
+    """Both settings are in effect; the test below waits for all retries, about a minute."""
     container = background({DATABASE: f"{driver}://placement@127.0.0.1:1/placement"})
     log = container.wait_for("29 attempts left")
     first, second = (
@@ -432,14 +439,16 @@ def test_connection_is_retried_30_times_every_2_seconds(
         for stamp in re.findall(r"^(\S+ \S+) .*SQL connection failed. \d+ attempts", log, re.M)
     )
     assert "SQL connection failed. 30 attempts left" in log
-    assert 1.9 < (second - first).total_seconds() < 10
+    assert (second - first).total_seconds() > 1.9
+    assert container.python(PRINT_RETRIES) == "30 2\n"
 
 
 @pytest.mark.only_all
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_connection_is_retried_for_about_a_minute(driver: str, newest: str, run: Run) -> None:
+    """With more than 65 seconds, the message would be "no answer in 65 s"."""
     env = NOAUTH | {DATABASE: f"{driver}://placement@127.0.0.1:1/placement"}
     started = time.monotonic()
     line = refusal(run(newest, env=env, timeout=120))
     assert "Connection refused" in line
-    assert 50 < time.monotonic() - started < 80
+    assert time.monotonic() - started > 50
