@@ -18,7 +18,7 @@ REFERENCE = $(WITH_TOOLS) PYTHONPATH=template/shared $(RUN) python -m tools.refe
 SPHINX = $(WITH_TOOLS) $(RUN) --group docs sphinx-build --builder html --quiet --fail-on-warning \
     --keep-going --fresh-env --doctree-dir .cache/doctrees docs .cache/docs
 
-.PHONY: help demo demo-down check test test-all test-questions test-render test-image test-stack \
+.PHONY: help demo demo-down check check-renovate test test-all test-questions test-render test-image test-stack \
     test-template-updates test-tools test-cluster lint docs examples lock clean
 
 help: ## List the targets
@@ -36,6 +36,9 @@ check: lint ## Run the fast checks: linters, generated pages, the documentation 
 	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema --check
 	@$(REFERENCE) --check
 	@$(SPHINX)
+
+check-renovate: ## Check renovate.json with Renovate's own validator, from npm
+	@tools/check-renovate
 
 test: check ## Run all tests that need only this machine
 	@tools/bootstrap uv engine base lint charts
