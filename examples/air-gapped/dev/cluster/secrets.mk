@@ -5,5 +5,5 @@ CLUSTER_SECRETS = placement-database:connection \
     internal-registry:.dockerconfigjson:kubernetes.io/dockerconfigjson
 
 .PHONY: secrets
-secrets: ## Print the commands that create the Secrets, or FORMAT=external-secrets
+secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets
 	@dev/cluster/secrets.sh $(NAMESPACE) "$(FORMAT)" $(CLUSTER_SECRETS)

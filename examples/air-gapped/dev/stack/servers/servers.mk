@@ -1,6 +1,6 @@
-# The servers that Placement needs on this host. Each has a folder here, from which its image is built.
+# The servers that Placement needs on this host. Each has a folder here with its Dockerfile.
 SERVERS = postgresql keystone
-# Their passwords. Each is generated once and kept in .env.
+# The names of their passwords. Each password is generated once and kept in .env.
 PASSWORDS = DATABASE_PASSWORD \
     KEYSTONE_ADMIN_PASSWORD \
     KEYSTONE_PLACEMENT_PASSWORD
