@@ -1,7 +1,7 @@
 #!/bin/sh
 # Run Keystone in the region KEYSTONE_REGION with the administrator's password KEYSTONE_ADMIN_PASSWORD.
 # Its database and keys are in /var/lib/keystone, which is a volume. OS_<GROUP>__<OPTION> sets any option.
-# With KEYSTONE_TLS=true it serves HTTPS, and clients must trust the CA certificate /tls/ca.crt.
+# With KEYSTONE_SCHEME=https it serves HTTPS, and clients must trust the CA certificate /tls/ca.crt.
 set -eu
 : "${KEYSTONE_ADMIN_PASSWORD:?is not set}" "${KEYSTONE_REGION:?is not set}"
 
@@ -14,10 +14,9 @@ export OS_FERNET_TOKENS__KEY_REPOSITORY="$state/fernet-keys"
 export OS_FERNET_RECEIPTS__KEY_REPOSITORY="$state/fernet-keys"
 export OS_CREDENTIAL__KEY_REPOSITORY="$state/credential-keys"
 
-url=http://keystone:5000/v3
+url=${KEYSTONE_SCHEME:=http}://keystone:5000/v3
 socket="--http-socket :5000"
-if [ "${KEYSTONE_TLS:-}" = true ]; then
-    url=https://keystone:5000/v3
+if [ "$KEYSTONE_SCHEME" = https ]; then
     socket="--https-socket :5000,/tls/ca.crt,$state/tls.key"
     # The server's certificate is its own CA certificate.
     [ -f /tls/ca.crt ] && [ -f "$state/tls.key" ] || openssl req -x509 -nodes -days 3650 \
