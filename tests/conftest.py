@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from copier._main import Worker
 
 pytest_plugins = [
     "tests.support.sharing",
@@ -47,8 +46,6 @@ def _user_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         settings = tmp_path_factory.mktemp("settings") / "settings.yml"
         settings.write_text("{}\n", encoding="utf-8")
         patch.setenv("COPIER_SETTINGS_PATH", str(settings))
-        # Copier runs git once for each file that it renders, only to find git's default.
-        patch.setattr(Worker, "_sync_git_index_executable_bit", lambda *_: None)
         patch.setenv("COPIER_PLACEMENT", f"{sys.executable} -m copier_placement")
         for variable in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
             patch.delenv(variable, raising=False)

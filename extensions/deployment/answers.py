@@ -6,6 +6,7 @@ Which answers go together is defined here.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -70,6 +71,17 @@ class Answers(BaseModel, extra="forbid", frozen=True):
     ci: Literal["github", "gitlab", "none"] = "github"
 
 
+class Topic(Answers):
+    """The base of each topic's properties. It is abstract: only a `Deployment` can be constructed.
+
+    A topic alone would accept answers that do not go together.
+    """
+
+    @abstractmethod
+    def is_asked(self, name: str) -> bool:
+        """Return whether this question is asked after these answers."""
+
+
 QUESTIONS = tuple(Answers.model_fields)
 
 
@@ -98,6 +110,12 @@ def contradictions(answers: Answers) -> Iterator[str]:
         yield (
             f"autoscale_min: {answers.autoscale_min} is greater than autoscale_max, which is "
             f"{answers.autoscale_max}; lower autoscale_min or raise autoscale_max"
+        )
+    with_tls = answers.exposure == "ingress" and answers.tls_secret
+    if with_tls and answers.tls_secret == answers.image_pull_secret:
+        yield (
+            f"tls_secret: {answers.tls_secret} is also image_pull_secret, which has another type; "
+            "set tls_secret to a Secret of type kubernetes.io/tls"
         )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .answers import Answers
+from .answers import Topic
 
 
-class Database(Answers):
+class Database(Topic):
     """Values that follow from the kind of database."""
 
     @property

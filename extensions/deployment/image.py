@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..releases import RELEASES
-from .answers import Answers
+from .answers import Topic
 
 
-class Image(Answers):
+class Image(Topic):
     """Values that follow from the release and the image's name."""
 
     @property

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .answers import Answers
+from .answers import Topic
 
 
-class Keystone(Answers):
+class Keystone(Topic):
     """Values that follow from how requests are authenticated."""
 
     @property

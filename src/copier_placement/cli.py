@@ -7,11 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .errors import MaintenanceError
+from .errors import NOTHING_CHANGED, MaintenanceError
 from .overrides import answers_from_arguments, answers_from_make
 from .repository import Repository
-
-NOTHING_CHANGED = "Nothing was changed."
 
 # Each command imports what it needs when it runs: Copier takes half a second, matplotlib as much.
 
@@ -82,12 +80,12 @@ def new_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     set_ = commands.add_parser("set", help="change answers, and stay at this template version")
-    set_.set_defaults(run=run_set, interrupted=NOTHING_CHANGED)
+    set_.set_defaults(run=run_set, interrupted=f"{NOTHING_CHANGED}.")
     set_.add_argument("answers", nargs="*", metavar="NAME=VALUE", help="an answer")
     set_.add_argument("--makeoverrides", metavar="TEXT", help="the same, as make's MAKEOVERRIDES")
 
     update = commands.add_parser("update", help="update to a newer version of the template")
-    update.set_defaults(run=run_update, interrupted=NOTHING_CHANGED)
+    update.set_defaults(run=run_update, interrupted=f"{NOTHING_CHANGED}.")
     update.add_argument("version", nargs="?", default="", help="default: the newest version")
 
     doctor = commands.add_parser("doctor", help="report problems, and how to fix them")

@@ -1,5 +1,7 @@
 """The errors that end a command with a message instead of a traceback."""
 
+NOTHING_CHANGED = "Nothing was changed"
+
 
 class MaintenanceError(Exception):
     """A problem, and what to do about it."""

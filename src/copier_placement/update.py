@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import rendering
-from .errors import MaintenanceError
+from .errors import NOTHING_CHANGED, MaintenanceError
 from .repository import Repository
-
-NOTHING_CHANGED = "Nothing was changed"
 
 
 @dataclass

@@ -1,1 +1,1 @@
-"""Tier 3: the image of each release, built and run."""
+"""The image of each release, built and run."""

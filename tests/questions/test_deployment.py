@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from extensions.deployment import QUESTIONS, Deployment, find_errors
-from extensions.deployment.answers import Answers
+from extensions.deployment.answers import Answers, Topic
 from extensions.deployment.conditions import ASKED_WHEN
 from extensions.releases import RELEASES
 
@@ -22,6 +22,11 @@ def test_answer_to_a_question_that_is_not_asked_has_no_effect() -> None:
         "tls_secret": "certificate",
     }
     assert Deployment(**answers) == Deployment()
+
+
+def test_secret_of_a_question_that_is_not_asked_has_no_type() -> None:
+    """Without an Ingress, nothing uses `tls_secret`."""
+    assert find_errors({"image_pull_secret": "one", "tls_secret": "one"}) == []
 
 
 @pytest.mark.parametrize(
@@ -47,6 +52,30 @@ def test_deployment_cannot_be_changed() -> None:
     """An assignment could make it invalid."""
     with pytest.raises(ValidationError, match="frozen"):
         Deployment().replicas = 3  # type: ignore[misc]
+
+
+def test_changed_copy_is_validated() -> None:
+    """Pydantic's own `model_copy` skips validation."""
+    deployment = Deployment(database="mysql", replicas=3)
+    assert deployment.model_copy() == deployment
+    assert deployment.model_copy(update={"replicas": 4}).replicas == 4
+    with pytest.raises(ValidationError, match="replicas: SQLite serves a single process, not 3"):
+        deployment.model_copy(update={"database": "sqlite"})
+    with pytest.raises(ValidationError, match="'colour': no such question"):
+        deployment.model_copy(update={"colour": "blue"})
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [topic for topic in Deployment.__mro__[1:] if issubclass(topic, Topic)],
+    ids=lambda topic: topic.__name__,
+)
+def test_topic_alone_cannot_be_constructed(topic: type[Topic]) -> None:
+    """It would accept answers that do not go together."""
+    with pytest.raises(TypeError, match="abstract"):
+        topic()
+    with pytest.raises(TypeError, match="abstract"):
+        topic.model_validate({"database": "sqlite", "replicas": 4})
 
 
 def test_conditional_questions_are_asked_with_some_answers() -> None:

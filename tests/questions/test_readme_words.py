@@ -103,6 +103,15 @@ def test_auth_title(answers: dict[str, Any], title: str) -> None:
     assert Deployment(**answers).auth_title == title
 
 
+def test_formatted_answers_are_code_or_a_word() -> None:
+    """An empty answer would be an empty cell of the table."""
+    formatted = Deployment(image_pull_secret="pull", network_policy=True).formatted_answers
+    assert formatted.keys() == Deployment().answers.keys()
+    assert formatted["image_pull_secret"] == "`pull`"
+    assert formatted["network_policy"] == "`true`"
+    assert Deployment().formatted_answers["image_pull_secret"] == "none"
+
+
 def test_keystone_keys_and_token_example() -> None:
     """docs/keystone.md and the quick start print them."""
     password = Deployment(auth_strategy="keystone")

@@ -11,7 +11,7 @@ import pytest
 from extensions.deployment import Deployment
 from tests.support.answer_changes import Change, between_files, both_directions, pairwise
 from tests.support.repositories import update
-from tests.support.template import VALID, Render, change_answers, commit_all, git, load
+from tests.support.template import VALID, Render, commit_all, git, load
 from tests.support.work import (
     IGNORED,
     SECRET,
@@ -92,7 +92,7 @@ def test_answer_is_reset_while_its_question_is_not_asked(render: Render, tmp_pat
     """Copier forgets an answer if `when` is false; docs/reference/updates.md warns of it."""
     answers = {"exposure": "ingress", "allow_noauth2_exposure": True, "host": "p.example.com"}
     repository = copy_and_commit(render(answers), tmp_path / "repo")
-    change_answers(repository, "exposure=none")
+    change_and_commit(repository, {"exposure": "none"})
     assert "host" not in load(repository / ".copier-answers.yml")
-    change_answers(repository, "exposure=ingress")
+    change_and_commit(repository, {"exposure": "ingress"})
     assert load(repository / ".copier-answers.yml")["host"] == "placement.local"

@@ -12,7 +12,7 @@ import yaml
 
 from extensions.deployment import QUESTIONS
 from tests.support.repositories import publish, update
-from tests.support.template import ROOT, VALID, Render, change_answers, commit_all, load
+from tests.support.template import ROOT, VALID, Render, commit_all, load
 from tests.support.work import copy_and_commit, insert, unresolved
 
 
@@ -23,7 +23,7 @@ def test_generated_password_survives_a_change(render: Render, tmp_path: Path) ->
     subprocess.run(secrets, cwd=repository, check=True)
     password = (repository / ".env").read_text()
     assert re.fullmatch(r"DATABASE_PASSWORD=[0-9a-f]{48}\n", password)
-    change_answers(repository, "auth_strategy=keystone", "database_secret=other")
+    update(repository, {"auth_strategy": "keystone", "database_secret": "other"})
     assert (repository / ".env").read_text() == password
     subprocess.run([*secrets, "KEYSTONE_ADMIN_PASSWORD"], cwd=repository, check=True)
     assert (repository / ".env").read_text().startswith(password)

@@ -9,7 +9,8 @@ from typing import Any
 from tests.support.template import ROOT
 
 PACKAGES = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 
 
 def required(name: str) -> set[str]:
@@ -47,3 +48,10 @@ def test_every_package_of_the_tool_is_pinned() -> None:
     assert pinned.keys() >= required("copier-template-extensions")
     assert pinned.keys() >= required("matplotlib") | {"tenacity", "plumbum", "pyyaml"}
     assert {name: locked(name) for name in pinned} == pinned
+
+
+def test_build_backend_is_pinned_to_the_version_of_uv() -> None:
+    """The package is built with the version of uv that tools/bootstrap installs."""
+    uv = re.search(r"^uv==(\S+)", (ROOT / "tools/uv.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert uv
+    assert PYPROJECT["build-system"]["requires"] == [f"uv_build=={uv[1]}"]

@@ -73,7 +73,7 @@ def check(config: cfg.ConfigOpts) -> tuple[int, int, int]:
 
 
 def check_sync(value: str) -> bool:
-    """Return whether DB_SYNC turns the sync before serving on."""
+    """Return whether DB_SYNC is on: whether to sync the schema before serving."""
     if value.lower() not in ("true", "false", ""):
         raise StartError(f"DB_SYNC={value!r} is neither True nor False: set it to one of them")
     return value.lower() == "true"

@@ -1,1 +1,1 @@
-"""Tier 3: the image beside a devstack."""
+"""The image alongside a devstack."""

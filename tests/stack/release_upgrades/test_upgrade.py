@@ -65,7 +65,7 @@ def test_unsupported_step_is_refused_and_the_old_release_keeps_serving(
         fill(client)
         before = contents(client)
         for release, message in {
-            "2026.2": "an upgrade to 2026.2 in one step: upgrade to 2026.1 first",
+            "2026.2": "from 2025.2 to 2026.2 in one step: upgrade to 2026.1 first",
             "2025.1": "cannot go back to 2025.1: use the image of 2025.2",
         }.items():
             output = replace(repo, image=image(release)).refuse("upgrade")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.repositories import CHANGELOG, Maintain, edit_answers, make, publish
-from tests.support.template import change_answers, commit_all, git
+from tests.support.template import commit_all, git
 from tests.support.work import insert, use_own_places
 
 INI = "shared/placement-uwsgi.ini"
@@ -150,13 +150,14 @@ def test_problem_that_ends_the_checks_is_reported_alone(
 
 
 def test_deleted_file_is_restored_by_the_printed_command(
-    repository: Path, doctor: Callable[[Path], list[dict[str, str]]]
+    repository: Path, maintain: Maintain, doctor: Callable[[Path], list[dict[str, str]]]
 ) -> None:
     """Updates never restore it, even if the template comes to need it."""
     before = (repository / INI).read_text()
     git(repository, "rm", "--quiet", INI)
     commit_all(repository)
-    change_answers(repository, "replicas=4")
+    assert maintain(repository, "set", "replicas=4").returncode == 0
+    commit_all(repository)
     [finding] = doctor(repository)
     git(repository, *finding["fix"].partition("git ")[2].split())
     assert (repository / INI).read_text() == before

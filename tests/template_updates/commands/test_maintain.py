@@ -28,6 +28,7 @@ HOSTS = [
     ("https://git.example.com/template.git", "git+https://git.example.com/template.git"),
     ("ssh://git@example.com:2222/template.git", "git+ssh://git@example.com:2222/template.git"),
     ("git@github.com:cloud/template.git", "git+ssh://git@github.com/cloud/template.git"),
+    ("me@example.com:cloud/template.git", "git+ssh://me@example.com/cloud/template.git"),
     ("gh:cloud/template", "git+https://github.com/cloud/template"),
     ("gl:cloud/group/template", "git+https://gitlab.com/cloud/group/template"),
     ("git+https://example.com/template", "git+https://example.com/template"),

@@ -46,8 +46,8 @@ def refusal(recorded: int, own: int) -> StartError | None:
         )
     next_slurp = recorded + 2 - (recorded + 1) % 2
     return StartError(
-        f"the database is at release {series(recorded)}, and OpenStack does not support an upgrade"
-        f" to {series(own)} in one step: upgrade to {series(next_slurp)} first"
+        f"OpenStack cannot upgrade the database from {series(recorded)} to {series(own)} in one"
+        f" step: upgrade to {series(next_slurp)} first"
     )
 
 
