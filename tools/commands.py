@@ -12,10 +12,8 @@ from pathlib import Path
 from copier_placement.cli import new_parser
 from entrypoint.__main__ import COMMANDS
 from tools.chart_values import cell
-from tools.rendering import render
+from tools.rendering import VARIANTS, render
 
-# Together, these variants have every make target.
-VARIANTS = ("default", "keystone-password", "mysql-autoscale-ingress")
 PAGE = """\
 <!-- `make docs` writes this page from the commands' own help. -->
 

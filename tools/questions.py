@@ -1,4 +1,4 @@
-"""Write docs/reference/questions.md from copier.yml: `python -m tools.questions`."""
+"""The page of questions, from copier.yml."""
 
 from __future__ import annotations
 
@@ -70,7 +70,3 @@ def page() -> str:
         if name:
             parts.append(section(name, questions[name]))
     return "\n".join(parts)
-
-
-if __name__ == "__main__":
-    (ROOT / "docs/reference/questions.md").write_text(page(), encoding="utf-8")
