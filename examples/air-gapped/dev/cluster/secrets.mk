@@ -1,8 +1,8 @@
 # The Secrets that the pods need, each with its keys.
-CLUSTER_SECRETS = placement-database:connection \
-    placement-keystone:username,password \
-    internal-ca:ca.crt \
-    internal-registry:.dockerconfigjson:kubernetes.io/dockerconfigjson
+CLUSTER_SECRETS += placement-database:connection
+CLUSTER_SECRETS += placement-keystone:username,password
+CLUSTER_SECRETS += internal-ca:ca.crt
+CLUSTER_SECRETS += internal-registry:.dockerconfigjson:kubernetes.io/dockerconfigjson
 
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets

@@ -1,7 +1,7 @@
 # The Secrets that the pods need, each with its keys.
-CLUSTER_SECRETS = placement-database:connection \
-    placement-credential:id,secret,memcache_secret_key \
-    house-ca:ca.crt
+CLUSTER_SECRETS += placement-database:connection
+CLUSTER_SECRETS += placement-credential:id,secret,memcache_secret_key
+CLUSTER_SECRETS += house-ca:ca.crt
 
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets

@@ -1,8 +1,8 @@
 # The Secrets that the pods need, each with its keys.
-CLUSTER_SECRETS = placement-database:connection \
-    placement-keystone:username,password,memcache_secret_key \
-    placement-tls:tls.crt,tls.key:kubernetes.io/tls \
-    registry-credentials:.dockerconfigjson:kubernetes.io/dockerconfigjson
+CLUSTER_SECRETS += placement-database:connection
+CLUSTER_SECRETS += placement-keystone:username,password,memcache_secret_key
+CLUSTER_SECRETS += placement-tls:tls.crt,tls.key:kubernetes.io/tls
+CLUSTER_SECRETS += registry-credentials:.dockerconfigjson:kubernetes.io/dockerconfigjson
 
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets

@@ -1,9 +1,10 @@
 # The servers that Placement needs on this host. Each has a folder here with its Dockerfile.
 SERVERS = postgresql keystone
 # The names of their passwords. Each password is generated once and kept in .env.
-PASSWORDS = DATABASE_PASSWORD \
-    KEYSTONE_ADMIN_PASSWORD \
-    KEYSTONE_PLACEMENT_PASSWORD
+PASSWORDS =
+PASSWORDS += DATABASE_PASSWORD
+PASSWORDS += KEYSTONE_ADMIN_PASSWORD
+PASSWORDS += KEYSTONE_PLACEMENT_PASSWORD
 
 BUILD_SERVERS = $(SERVERS:%=build-%)
 .PHONY: $(BUILD_SERVERS) passwords start-servers

@@ -1,11 +1,12 @@
 # The servers that Placement needs on this host. Each has a folder here with its Dockerfile.
 SERVERS = mariadb memcached keystone
 # The names of their passwords. Each password is generated once and kept in .env.
-PASSWORDS = DATABASE_PASSWORD \
-    KEYSTONE_ADMIN_PASSWORD \
-    KEYSTONE_PLACEMENT_PASSWORD \
-    KEYSTONE_CREDENTIAL_SECRET \
-    MEMCACHE_SECRET_KEY
+PASSWORDS =
+PASSWORDS += DATABASE_PASSWORD
+PASSWORDS += KEYSTONE_ADMIN_PASSWORD
+PASSWORDS += KEYSTONE_PLACEMENT_PASSWORD
+PASSWORDS += KEYSTONE_CREDENTIAL_SECRET
+PASSWORDS += MEMCACHE_SECRET_KEY
 
 BUILD_SERVERS = $(SERVERS:%=build-%)
 .PHONY: $(BUILD_SERVERS) passwords start-servers
