@@ -6,7 +6,7 @@ class inherits from the topics that it needs:
 
 - `answers`: the fields, one for each question, and the errors in answers alone and together
 - `conditions`: when a question is asked
-- `database`: the kind of database, its name and driver
+- `database`: the kind of database, its name, driver and URLs
 - `keystone`: authentication, the options of [keystone_authtoken], and its Secret's keys
 - `image`: the image's name, and the version of Placement in it
 - `container` (database, keystone): the container's settings and secrets
@@ -14,7 +14,7 @@ class inherits from the topics that it needs:
 - `cluster` (container, image, scaling): exposure, egress, Secrets and values for the chart
 - `chart_values`: the sections of the rendered values.yaml, which `cluster` returns
 - `stack` (container): what `make up` starts; these names begin with `dev_`
-- `readme` (cluster, stack): words, examples, and the list of pages for README.md and docs/
+- `readme` (cluster, stack): words, examples, pages and CI service for README.md and docs/
 - `files` (readme): which paths of template/ are rendered, and the included makefiles
 """
 

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from .answers import Topic
 
+URL_OPTIONS = {
+    "postgresql": (
+        "host=/database",
+        "sslmode=verify-full&sslrootcert=/tls/ca.crt"
+        "&sslcert=/tls/client.crt&sslkey=/tls/client.key",
+    ),
+    "mysql": (
+        "unix_socket=/database/mysqld.sock",
+        "ssl_ca=/tls/ca.crt&ssl_cert=/tls/client.crt&ssl_key=/tls/client.key",
+    ),
+}
+"""How each driver names a Unix socket in a URL, and the files for TLS."""
+
 
 class Database(Topic):
     """Values that follow from the kind of database."""
@@ -19,6 +32,20 @@ class Database(Topic):
         return {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MySQL or MariaDB"}[
             self.database
         ]
+
+    @property
+    def database_urls(self) -> dict[str, str]:
+        """Examples of the database's URL, each with the kind of server that it is for."""
+        if self.sqlite:
+            return {}
+        socket, tls = URL_OPTIONS[self.database]
+        url = f"{self.database_driver}://placement:PASSWORD"
+        return {
+            "a host name": f"{url}@db.example.com/placement",
+            "an IPv6 address": f"{url}@[fd00::5]/placement",
+            "a Unix socket in a shared volume": f"{url}@/placement?{socket}",
+            "a host name, with TLS": f"…?{tls}",
+        }
 
     @property
     def database_driver(self) -> str:

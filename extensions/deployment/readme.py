@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..own_places import CI_PLACES, PLACES
 from .cluster import Cluster
 from .stack import Stack
+
+
+class CiService(NamedTuple):
+    """A CI service, in the words of docs/upgrades.md."""
+
+    title: str
+    request: str
+    """What this service calls a proposed change."""
+    checks: str
+    """The file that runs the checks."""
+    updates: str
+    """The file that proposes updates. Its first lines describe what this needs."""
+    needs: str
+
+
+CI_SERVICES = {
+    "github": CiService(
+        title="GitHub Actions",
+        request="pull request",
+        checks=".github/workflows/ci.yml",
+        updates=".github/workflows/update.yml",
+        needs="token or setting",
+    ),
+    "gitlab": CiService(
+        title="GitLab CI",
+        request="merge request",
+        checks=".gitlab-ci.yml",
+        updates=".gitlab-ci.yml",
+        needs="schedule and the token",
+    ),
+}
 
 
 class Readme(Cluster, Stack):
@@ -63,6 +96,11 @@ class Readme(Cluster, Stack):
         if self.autoscaled:
             return f"autoscale_cpu_percent={60 if self.autoscale_cpu_percent != 60 else 70}"
         return f"replicas={self.replicas + 1 if self.replicas < 10 else 3}"
+
+    @property
+    def ci_service(self) -> CiService | None:
+        """The CI service that checks the rendered repository, if any."""
+        return CI_SERVICES.get(self.ci)
 
     @property
     def pages(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pytest
 
 from extensions.deployment import Deployment, find_errors
 from extensions.releases import RELEASES
+from tests.support.template import ROOT
 from tests.support.variants import VARIANTS
 
 
@@ -101,6 +102,44 @@ def test_own_places_include_only_those_of_this_ci_service(ci: str, place: str | 
 def test_auth_title(answers: dict[str, Any], title: str) -> None:
     """With noauth2 it states the risk."""
     assert Deployment(**answers).auth_title == title
+
+
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_files_of_the_ci_service_exist(ci: str) -> None:
+    """docs/upgrades.md names them."""
+    service = Deployment.model_validate({"ci": ci}).ci_service
+    assert service
+    assert (ROOT / "template" / service.checks).is_file()
+    assert (ROOT / "template" / service.updates).is_file()
+
+
+def test_deployment_without_ci_has_no_service() -> None:
+    assert Deployment(ci="none").ci_service is None
+
+
+@pytest.mark.parametrize(
+    ("database", "driver", "socket"),
+    [
+        ("postgresql", "postgresql+psycopg2", "host=/database"),
+        ("mysql", "mysql+pymysql", "unix_socket=/database/mysqld.sock"),
+    ],
+)
+def test_database_urls_have_the_options_of_the_driver(
+    database: str, driver: str, socket: str
+) -> None:
+    """Each database has the same kinds of servers."""
+    urls = list(Deployment.model_validate({"database": database}).database_urls.values())
+    assert urls[:3] == [
+        f"{driver}://placement:PASSWORD@db.example.com/placement",
+        f"{driver}://placement:PASSWORD@[fd00::5]/placement",
+        f"{driver}://placement:PASSWORD@/placement?{socket}",
+    ]
+    assert all(f"=/tls/{name}" in urls[3] for name in ("ca.crt", "client.crt", "client.key"))
+
+
+def test_default_has_no_database_url() -> None:
+    """SQLite has no server."""
+    assert Deployment().database_urls == {}
 
 
 def test_formatted_answers_are_code_or_a_word() -> None:
