@@ -93,5 +93,5 @@ def test_chart_waits_as_long_for_open_requests_as_uwsgi() -> None:
     [drain] = re.findall(r"\$drain := (\d+)", (chart / "templates/requirements.yaml").read_text())
     values = load(chart / "values.yaml")
     assert mercy == int(drain)
-    assert f"and {mercy} for open requests" in (chart / "values.yaml").read_text()
+    assert f"plus {mercy} for open requests" in (chart / "values.yaml").read_text()
     assert values["terminationGracePeriodSeconds"] >= values["preStopSleepSeconds"] + mercy
