@@ -22,7 +22,7 @@ class Files(Readme):
             "dev/stack/servers": bool(self.dev_services),
             "dev/stack/keystone": self.keystone,
             "dev/cluster/secrets.*": bool(self.cluster_secrets),
-            "dev/cluster/keep-replicas.sh": not self.sqlite,
+            "dev/cluster/keep-replicas.*": not self.sqlite,
         }
         for server in ("postgresql", "mariadb", "memcached", "keystone"):
             rendered[f"dev/stack/servers/{server}"] = server in self.dev_services
@@ -36,5 +36,6 @@ class Files(Readme):
             "dev/stack/servers/servers.mk": bool(self.dev_services),
             "dev/stack/keystone/keystone.mk": self.keystone,
             "dev/cluster/secrets.mk": bool(self.cluster_secrets),
+            "dev/cluster/keep-replicas.mk": not self.sqlite,
         }
         return [name for name, needed in files.items() if needed]

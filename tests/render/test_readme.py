@@ -39,7 +39,14 @@ NOT_RENDERED = {
 PROGRAMS = {"curl", "docker", "git", "helm", "kubectl", "make", "sudo", "uvx"}
 
 # Targets that only other targets need.
-STEPS = {"base-image", "$(BUILD_SERVERS)", "passwords", "start-servers", "registration"}
+STEPS = {
+    "base-image",
+    "$(BUILD_SERVERS)",
+    "passwords",
+    "start-servers",
+    "registration",
+    "keep-replicas",
+}
 
 
 def pages(repo: Repo) -> dict[str, str]:
