@@ -30,9 +30,22 @@ def test_template_has_no_file_in_other_own_places() -> None:
 
 def test_yamllint_ignores_only_own_places_besides_charts_and_tools() -> None:
     ignored = load(ROOT / "template/.yamllint")["ignore"].split()
-    places = {place.lstrip("/") for place in ignored} - {"placement-chart/templates/", ".venv/"}
+    patterns = {pattern for pattern in ignored if not pattern.startswith("!")}
+    places = {pattern.lstrip("/").removesuffix("*") for pattern in patterns}
+    places -= {"placement-chart/templates/", ".venv/"}
     assert places <= OWN_PLACES
     assert places >= {name for name in PLACES if name.endswith(".yaml") and "*" not in name}
+    assert places >= {place for service in CI_PLACES.values() for place in service}
+
+
+def test_yamllint_checks_the_workflows_of_the_template() -> None:
+    """Only further workflow files are the user's own."""
+    ignored = GitIgnoreSpec.from_lines(load(ROOT / "template/.yamllint")["ignore"].split())
+    folder = ROOT / "template/.github/workflows"
+    workflows = [path.relative_to(ROOT / "template").as_posix() for path in folder.iterdir()]
+    assert workflows
+    assert not list(ignored.match_files(workflows))
+    assert ignored.match_file(".github/workflows/own.yml")
 
 
 def test_documentation_lists_own_places() -> None:
