@@ -55,7 +55,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 SMALL_DISK = """
     chown {user} {folder}
     while sleep 0.2; do
-        setpriv --reuid {user} --regid {user} --clear-groups /{target}.sh {arguments}
+        setpriv --reuid {user} --regid {user} --clear-groups /start.sh {arguments}
     done
 """
 SIZES = {"postgresql": "200m", "mysql": "240m"}
@@ -68,9 +68,7 @@ def on_a_small_disk(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     folder = FOLDERS[kind]
     mount = f"--mount=type=tmpfs,destination={folder},tmpfs-size={SIZES[kind]}"
     options = ("--user=0", "--stop-signal=KILL", mount, "--entrypoint=sh")
-    script = SMALL_DISK.format(
-        user=USERS[kind], folder=folder, target=TARGETS[kind], arguments=ARGUMENTS[kind]
-    )
+    script = SMALL_DISK.format(user=USERS[kind], folder=folder, arguments=ARGUMENTS[kind])
     return options, ("-c", script)
 
 
