@@ -14,7 +14,7 @@ PLACES = {
 """Patterns as in .gitignore, each with its purpose."""
 
 CI_PLACES = {
-    "github": {".github/workflows/": "further workflow files"},
+    "github": {".github/workflows/": "workflow files that you add"},
     "gitlab": {".gitlab-ci.local.yml": "CI jobs"},
 }
 """The places of each CI service."""

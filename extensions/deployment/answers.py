@@ -114,7 +114,8 @@ def contradictions(answers: Answers) -> Iterator[str]:
     with_tls = answers.exposure == "ingress" and answers.tls_secret
     if with_tls and answers.tls_secret == answers.image_pull_secret:
         yield (
-            f"tls_secret: {answers.tls_secret} is also image_pull_secret, which has another type; "
+            f"tls_secret: {answers.tls_secret} is also the image_pull_secret, "
+            "but a Secret has only one type; "
             "set tls_secret to a Secret of type kubernetes.io/tls"
         )
 

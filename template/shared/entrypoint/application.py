@@ -42,7 +42,7 @@ def load() -> Application:
     # Placement has no hook between reading its configuration and writing to the database.
     deploy.loadapp = load_on_ready_database
     application: Application = wsgi.init_application()
-    # The processes that serve open their own connections; these would only count as well.
+    # Each serving process opens its own connections. These would only add to their number.
     db_api.get_placement_engine().dispose()
     return application
 

@@ -1,4 +1,4 @@
-"""smoke-test, token and load-test: requests to a running Placement, with this one's settings."""
+"""smoke-test, token and load-test: requests to Placement with this container's settings."""
 
 import functools
 import itertools
@@ -17,7 +17,7 @@ import urllib3
 from entrypoint.errors import StartError
 from entrypoint.variables import whole_number
 
-# Seconds until a request without an answer has failed.
+# Timeout of a request, in seconds.
 TIMEOUT = 30
 # Seconds between a failed request of the load test and the next one.
 PAUSE = 0.1
@@ -138,7 +138,7 @@ def percentiles(times: list[float]) -> dict[str, float | None]:
 
 
 def base_url(url: str) -> str:
-    """Return the URL that paths are appended to; refuse one that is not of HTTP."""
+    """Return the URL that paths are appended to; refuse one that is not HTTP or HTTPS."""
     if not url.startswith(("http://", "https://")):
         raise StartError(f"{url} is not a URL: write it as http://HOST:PORT")
     return url.rstrip("/")

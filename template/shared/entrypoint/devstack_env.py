@@ -116,7 +116,7 @@ class Host:
                 f"{variable} names {loopback}, which is the container itself: set HOST_IP to this"
                 " host's address in local.conf, or run make devstack-env HOST_IP=…"
             )
-        report(f"{variable}: replaced {loopback}, the container itself, by {self.address}")
+        report(f"{variable}: replaced {loopback}, the container itself, with {self.address}")
         return self.address
 
     def reach(self, server: str, variable: str) -> str:
@@ -176,7 +176,7 @@ def database_url(connection: str, host: Host) -> str:
             "[placement_database]connection is not a URL of MySQL or PostgreSQL"
         ) from error
     if url.drivername not in drivers:
-        report(f"{CONNECTION}: replaced the driver {url.drivername} by {driver}")
+        report(f"{CONNECTION}: replaced the driver {url.drivername} with {driver}")
     if "plugin" in url.query:
         # devstack's plugin for SQLAlchemy, which counts queries.
         report(f"{CONNECTION}: left out plugin={url.query['plugin']}, which is not in the image")

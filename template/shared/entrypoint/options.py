@@ -25,7 +25,7 @@ from entrypoint.variables import (
 
 DEFAULT_CONNECTION = "sqlite:////cats.db"
 KEYSTONE_GROUP = "keystone_authtoken"
-# How long to wait for the database at the start, unless it is set: about a minute.
+# The defaults of these options: wait about a minute for the database at the start.
 WAIT = {"max_retries": "30", "retry_interval": "2"}
 
 
@@ -63,7 +63,7 @@ def parse(config: cfg.ConfigOpts) -> None:
     except cfg.RequiredOptError as error:
         variable = variable_of(str(getattr(error.group, "name", error.group)), error.opt_name)
         if variable != CONNECTION:
-            raise StartError(f"{variable} is not set, but required: set it") from error
+            raise StartError(f"{variable} is required, but not set: set it") from error
         os.environ[CONNECTION] = DEFAULT_CONNECTION
         parse(config)
 
@@ -133,7 +133,7 @@ def require_auth_strategy(config: cfg.ConfigOpts) -> None:
 
 
 def set_defaults(config: cfg.ConfigOpts, defaults: dict[str, str]) -> None:
-    """Set unset options of the database, in the environment so that every process reads them."""
+    """Set defaults for unset database options, as variables so that every process reads them."""
     for option, value in defaults.items():
         if not is_set(config, option, "placement_database"):
             os.environ[variable_of("placement_database", option)] = value

@@ -100,7 +100,7 @@ def workers(connection: str) -> tuple[int, int]:
         return wanted
     for name in ("UWSGI_PROCESSES", "UWSGI_THREADS"):
         if os.environ.get(name, "1") not in ("1", ""):
-            print(f"{name} is 1: with more, requests fail because SQLite is locked", flush=True)
+            print(f"{name} is reduced to 1: more than one would lock SQLite", flush=True)
     return 1, 1
 
 

@@ -16,7 +16,7 @@ AUTH_STRATEGY = "OS_API__AUTH_STRATEGY"
 KEYSTONE_PREFIX = "OS_KEYSTONE_AUTHTOKEN__"
 AUTH_TYPE = f"{KEYSTONE_PREFIX}AUTH_TYPE"
 AUTH_SECTION = f"{KEYSTONE_PREFIX}AUTH_SECTION"
-# A variable of placedock's readme that no option has, and the right one.
+# A misspelt variable in placedock's readme, and the correct name.
 PLACEDOCK = {f"{KEYSTONE_PREFIX}USER": f"{KEYSTONE_PREFIX}USERNAME"}
 # No option needs more bytes than this.
 MAX_FILE = 64 * 1024
@@ -48,7 +48,7 @@ def option_variables() -> Iterator[str]:
 
 
 def whole_number(name: str, value: str) -> int:
-    """Return the number in a variable or an argument; none may be larger than the last port."""
+    """Return the number in a variable or an argument: at most 65535, the highest port."""
     if not (value.isascii() and value.isdigit() and 0 < int(value) <= 65535):
         raise StartError(f"{name}={value} is not a whole number from 1 to 65535")
     return int(value)
@@ -150,9 +150,9 @@ def nearest_variable(name: str, known: list[str]) -> str | None:
 
 
 def refuse_references(known: Known, names: Iterable[str]) -> None:
-    """Refuse a "$" before the name of no option: oslo.config's error would show that name.
+    """Refuse a "$" that is followed by anything other than the name of an option.
 
-    It may be the rest of a password.
+    oslo.config's error would print the text after the "$", which may be part of a password.
     """
     options = {(group, option.dest) for group, option in known.values()}
     for name in sorted(known.keys() & os.environ.keys() & set(names)):

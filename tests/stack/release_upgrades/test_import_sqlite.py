@@ -202,7 +202,7 @@ def highest(url: str) -> dict[str, int]:
         ("DROP TABLE alembic_version", "cats.db has no schema of Placement: nothing to copy"),
         ("UPDATE alembic_version SET version_num = 'b5c396305c25'", "is not at release 2026.2, as"),
         ("PRAGMA user_version = 15", "upgrade it first with the command db-sync with"),
-        ("PRAGMA user_version = 17", "cats.db is not at release 2026.2, as this image is"),
+        ("PRAGMA user_version = 17", "cats.db is not at release 2026.2, the release of this image"),
     ],
 )
 def test_unsuitable_source_is_refused(

@@ -22,7 +22,7 @@ DRIVERS = {
 }
 # PyMySQL's error does not name the file that it cannot read.
 TLS_FILES = {"ssl_ca", "ssl_cert", "ssl_key"}
-# A connection whose peer has vanished is given up after this many seconds.
+# Seconds after which a connection to an unreachable server times out.
 TCP_TIMEOUT = 10
 
 

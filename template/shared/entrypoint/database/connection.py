@@ -57,7 +57,7 @@ def command() -> Iterator[cfg.ConfigOpts]:
 
 @contextlib.contextmanager
 def preparation(config: cfg.ConfigOpts) -> Iterator[None]:
-    """Report a database error of the block in one line, and let signals end its waiting."""
+    """Report a database error of the block in one line, and let signals interrupt the wait."""
     url = check_url(config)
     try:
         with interruptible(url):

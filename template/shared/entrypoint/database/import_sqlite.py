@@ -71,8 +71,8 @@ def refuse_other_schema(engine: sa.Engine, path: str) -> None:
     head = schema.migrations().get_current_head()
     if revision != head or release.recorded(engine) not in (None, release.MAJOR):
         raise StartError(
-            f"{path} is not at release {release.series(release.MAJOR)}, as this image is: upgrade"
-            f" it first with {sync_of(path)}"
+            f"{path} is not at release {release.series(release.MAJOR)}, the release of this"
+            f" image: first run {sync_of(path)}"
         )
 
 
@@ -132,7 +132,7 @@ def insert(source: sa.Connection, target: sa.Connection, table: sa.Table, path: 
     except (db_exception.DBError, sa_exc.SQLAlchemyError) as error:
         raise StartError(
             f"{table.name} of {path} cannot be copied, and nothing was copied: {reason(error)}."
-            " Change the data there, through Placement's API, and try again"
+            " Run Placement on that file, change the data through its API, and try again"
         ) from error
     return count
 

@@ -56,7 +56,7 @@ def upgrade_check() -> None:
 
 
 def online_data_migrations(*arguments: str) -> None:
-    """Migrate old rows, also while Placement serves: all rows, or at most --max-count."""
+    """Migrate old rows, even while Placement serves: all of them, or at most N."""
     with command() as config:
         require_schema(config)
     os.execv(MANAGE, [MANAGE, "db", "online_data_migrations", *arguments])
