@@ -60,10 +60,6 @@ def test_two_helm_releases_share_a_namespace(site: Site, gateway: str) -> None:
     url = f"postgresql+psycopg2://placement:{PASSWORD}@postgresql/other"
     site.kubectl("create", "secret", "generic", "other", f"--from-literal=connection={url}")
     before = set(site.pods())
-    # Other deployments run all HTTP tests.
-    for path in (site.repository / "gabbits").glob("*.yaml"):
-        if path.stem != "version-discovery":
-            path.unlink()
     options = f"--set migrations.mode=job,httpRoute.enabled=false,{CONNECTION}.name=other"
     run_e2e(site, arguments=("HELM_RELEASE=other", f"HELM_ARGS={options}"))
     assert len(site.pods("other")) == 1
