@@ -73,7 +73,7 @@ BAD = {
     ),
     "keystone without its URL": Bad(
         {"OS_API__AUTH_STRATEGY": "keystone", "OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE": "password"},
-        r"OS_KEYSTONE_AUTHTOKEN__AUTH_URL is not set",
+        r"OS_KEYSTONE_AUTHTOKEN__AUTH_URL is required, but not set: set it",
     ),
     "unknown auth type": Bad(
         KEYSTONE | {"OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE": "pasword"},

@@ -139,8 +139,8 @@ def test_uwsgi_ignores_its_own_variables_and_sqlite_has_one_process_and_thread(
     others = {"UWSGI_HTTP_SOCKET": ":9999", "UWSGI_PORT": "tcp://10.0.0.1:80"}
     server = start(newest, {"UWSGI_PROCESSES": "4", "UWSGI_THREADS": "2", **others})
     log = logs(engine, server.name)
-    assert "UWSGI_PROCESSES is 1: " in log
-    assert "UWSGI_THREADS is 1: " in log
+    assert "UWSGI_PROCESSES is reduced to 1: " in log
+    assert "UWSGI_THREADS is reduced to 1: " in log
     assert len(re.findall(r"spawned uWSGI worker \d+ \(pid: \d+, cores: 1\)", log)) == 1
     connect = "import socket; socket.create_connection(('127.0.0.1', 9999))"
     command = [engine, "exec", server.name, "/opt/placement/bin/python3", "-c", connect]

@@ -114,7 +114,9 @@ def test_the_connection_limit_is_that_of_the_deployment(repo: Repo) -> None:
     assert (code == 0) == repo.deployment.sqlite
     if code:
         per_pod = repo.deployment.connections_per_pod
-        assert f"{per_pod} for each of {number} pods and one more" in errors
+        assert (
+            f"A pod opens {per_pod}; there are {number} pods, one more during a rollout" in errors
+        )
 
 
 # ---- Without answers ----

@@ -89,7 +89,7 @@ def test_demo_answers_the_printed_request_until_it_is_stopped(
     """An interrupted demo does not disturb the next one, which deletes what its tests create."""
     done = make(clone, "demo", environment)
     assert done.returncode == 0, done.stdout
-    printed = re.search(r"curl -H '([a-z-]+): (\w+)' (http:\S+)\n", done.stdout)
+    printed = re.search(r'curl -H "([a-z-]+): (\w+)" (http:\S+)\n', done.stdout)
     assert printed, done.stdout
     header, token, url = printed.groups()
     answer = httpx.get(url, headers={header: token})

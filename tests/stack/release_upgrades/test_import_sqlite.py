@@ -200,8 +200,11 @@ def highest(url: str) -> dict[str, int]:
     [
         (None, "cats.db does not exist: mount the volume with the SQLite file"),
         ("DROP TABLE alembic_version", "cats.db has no schema of Placement: nothing to copy"),
-        ("UPDATE alembic_version SET version_num = 'b5c396305c25'", "is not at release 2026.2, as"),
-        ("PRAGMA user_version = 15", "upgrade it first with the command db-sync with"),
+        (
+            "UPDATE alembic_version SET version_num = 'b5c396305c25'",
+            "is not at release 2026.2, the",
+        ),
+        ("PRAGMA user_version = 15", "first run the command db-sync with"),
         ("PRAGMA user_version = 17", "cats.db is not at release 2026.2, the release of this image"),
     ],
 )
