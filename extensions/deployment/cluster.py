@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from .chart_values import Section, sections
 from .container import Container
 from .image import Image
+from .keystone import authtoken_variable
 from .scaling import Scaling
 
 
@@ -28,7 +29,7 @@ class Cluster(Container, Image, Scaling):
     @property
     def chart_settings(self) -> dict[str, str]:
         """The settings as values for the chart, which sets the path of a file that it mounts."""
-        mounted = "OS_KEYSTONE_AUTHTOKEN__CAFILE"
+        mounted = authtoken_variable("cafile")
         return {name: value for name, value in self.settings.items() if name != mounted}
 
     @property

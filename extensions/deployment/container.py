@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .database import Database
-from .keystone import Keystone
+from .keystone import Keystone, authtoken_variable
 
 
 class Container(Database, Keystone):
@@ -18,7 +18,7 @@ class Container(Database, Keystone):
         settings: dict[str, str] = {"OS_API__AUTH_STRATEGY": self.auth_strategy}
         if self.keystone:
             for option, value in self.keystone_options().items():
-                settings[f"OS_KEYSTONE_AUTHTOKEN__{option.upper()}"] = value
+                settings[authtoken_variable(option)] = value
         return settings
 
     @property
@@ -29,6 +29,5 @@ class Container(Database, Keystone):
             secrets["OS_PLACEMENT_DATABASE__CONNECTION"] = (self.database_secret, "connection")
         if self.keystone:
             for option, key in self.keystone_secret_options().items():
-                variable = f"OS_KEYSTONE_AUTHTOKEN__{option.upper()}"
-                secrets[variable] = (self.keystone_secret, key)
+                secrets[authtoken_variable(option)] = (self.keystone_secret, key)
         return secrets

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from .readme import Readme
+from .readme import SERVER_TITLES, Readme
+
+MAKEFILES = {
+    "dev/stack/servers": "dev/stack/servers/servers.mk",
+    "dev/stack/keystone": "dev/stack/keystone/keystone.mk",
+    "dev/cluster/secrets.*": "dev/cluster/secrets.mk",
+    "dev/cluster/keep-replicas.*": "dev/cluster/keep-replicas.mk",
+}
+"""The paths that hold a file which the Makefile includes, next to the scripts that it runs."""
 
 
 class Files(Readme):
@@ -24,18 +32,13 @@ class Files(Readme):
             "dev/cluster/secrets.*": bool(self.cluster_secrets),
             "dev/cluster/keep-replicas.*": not self.sqlite,
         }
-        for server in ("postgresql", "mariadb", "memcached", "keystone"):
+        for server in SERVER_TITLES:
             rendered[f"dev/stack/servers/{server}"] = server in self.dev_services
         rendered |= {f"docs/{page}": bool(topics) for page, topics in self.page_topics().items()}
         return [path for path, is_rendered in rendered.items() if not is_rendered]
 
     @property
     def makefiles(self) -> list[str]:
-        """The files that the Makefile includes, next to the scripts that they run."""
-        files = {
-            "dev/stack/servers/servers.mk": bool(self.dev_services),
-            "dev/stack/keystone/keystone.mk": self.keystone,
-            "dev/cluster/secrets.mk": bool(self.cluster_secrets),
-            "dev/cluster/keep-replicas.mk": not self.sqlite,
-        }
-        return [name for name, needed in files.items() if needed]
+        """The files that the Makefile includes: those on the paths that this variant has."""
+        excluded = self.excluded_paths
+        return [file for path, file in MAKEFILES.items() if path not in excluded]

@@ -70,3 +70,8 @@ class Keystone(Topic):
         if self.keystone_memcached_servers:
             keys["memcache_secret_key"] = "memcache_secret_key"
         return keys
+
+
+def authtoken_variable(option: str) -> str:
+    """Return the container's variable for an option of [keystone_authtoken]."""
+    return f"OS_KEYSTONE_AUTHTOKEN__{option.upper()}"

@@ -39,6 +39,14 @@ CI_SERVICES = {
     ),
 }
 
+SERVER_TITLES = {
+    "postgresql": "PostgreSQL",
+    "mariadb": "MariaDB",
+    "memcached": "memcached",
+    "keystone": "Keystone",
+}
+"""The servers that `make up` can start, as their makers write them."""
+
 
 class Readme(Cluster, Stack):
     """Words and examples that follow from the answers."""
@@ -56,7 +64,7 @@ class Readme(Cluster, Stack):
     @property
     def local_database_title(self) -> str:
         """The database server that `make up` starts."""
-        return {"postgresql": "PostgreSQL", "mysql": "MariaDB"}.get(self.database, "")
+        return "" if self.sqlite else SERVER_TITLES[self.dev_services[0]]
 
     @property
     def diagram(self) -> list[str]:
@@ -79,14 +87,8 @@ class Readme(Cluster, Stack):
     @property
     def stack_title(self) -> str:
         """What `make up` starts, in words."""
-        names = {"postgresql": "PostgreSQL", "mariadb": "MariaDB", "keystone": "Keystone"}
-        *first, last = ["Placement", *(names.get(name, name) for name in self.dev_services)]
+        *first, last = ["Placement", *(SERVER_TITLES[name] for name in self.dev_services)]
         return f"{', '.join(first)} and {last}" if first else last
-
-    @property
-    def token_example(self) -> str:
-        """A token of an admin, as a shell reads it between double quotes."""
-        return "$(make -s token)" if self.keystone else "admin"
 
     @property
     def example_change(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .container import Container
+from .keystone import authtoken_variable
 
 
 class Stack(Container):
@@ -39,7 +40,7 @@ class Stack(Container):
             "www_authenticate_uri": f"{self.dev_keystone_scheme}://127.0.0.1:${{KEYSTONE_PORT:-5000}}",
             "memcached_servers": "memcached:11211",
         }
-        moved = {f"OS_KEYSTONE_AUTHTOKEN__{name.upper()}": value for name, value in local.items()}
+        moved = {authtoken_variable(option): value for option, value in local.items()}
         return {name: moved.get(name, value) for name, value in self.settings.items()}
 
     @property
@@ -53,9 +54,7 @@ class Stack(Container):
             "application_credential_secret": "${KEYSTONE_CREDENTIAL_SECRET:-}",
             "memcache_secret_key": "${MEMCACHE_SECRET_KEY:-}",
         }
-        values = {
-            f"OS_KEYSTONE_AUTHTOKEN__{option.upper()}": value for option, value in options.items()
-        }
+        values = {authtoken_variable(option): value for option, value in options.items()}
         values["OS_PLACEMENT_DATABASE__CONNECTION"] = (
             f"{self.database_driver}://placement:${{DATABASE_PASSWORD:-}}@{server}/placement"
         )
@@ -82,8 +81,13 @@ class Stack(Container):
 
     @property
     def dev_token(self) -> str:
-        """An administrator's token, as the Makefile writes the command that prints it."""
-        return "$$(make -s token)" if self.keystone else "admin"
+        """An administrator's token, or the command that prints one, as the Makefile writes it."""
+        return self.token_example.replace("$", "$$")
+
+    @property
+    def token_example(self) -> str:
+        """An administrator's token, or the command that prints one, as a shell reads it."""
+        return "$(make -s token)" if self.keystone else "admin"
 
     @property
     def dev_keystone_scheme(self) -> str:
