@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
+from tenacity import RetryError, Retrying, retry_if_not_result, stop_after_delay, wait_fixed
 
 LONGEST = 180
 
@@ -16,8 +16,10 @@ def wait_until(
     seconds: float = LONGEST,
 ) -> None:
     """Wait until a condition holds, or fail with a report."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"nothing within {seconds} s: {report()}")
-        time.sleep(0.1)
+    waiting = Retrying(
+        stop=stop_after_delay(seconds), wait=wait_fixed(0.1), retry=retry_if_not_result(bool)
+    )
+    try:
+        waiting(condition)
+    except RetryError:
+        pytest.fail(f"nothing within {seconds} s: {report()}")
