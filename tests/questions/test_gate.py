@@ -246,6 +246,7 @@ def test_update_from_a_version_that_names_excluded_paths_differently(
     template = publish_newer(
         {
             r"def excluded_paths": "def omitted_paths",
+            r"self\.excluded_paths": "self.omitted_paths",
             r"\*deployment\.excluded_paths": "*deployment.omitted_paths",
             r"deployment\.excluded_paths \|": "deployment.omitted_paths |",
         }
