@@ -13,12 +13,11 @@ import pytest
 from copier import run_copy
 
 from extensions.deployment import Deployment
-from tests.support.containers import succeed
+from tests.support.containers import IMAGES, succeed
 from tests.support.servers import DevImage
 from tests.support.sharing import Once
 from tests.support.site import (
     GATEWAY,
-    IMAGES,
     KEYSTONE_SECRET,
     RESTRICTED,
     Site,

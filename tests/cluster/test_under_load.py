@@ -10,6 +10,7 @@ import pytest
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from tests.cluster.conftest import NewSite
+from tests.support.containers import IMAGES
 from tests.support.servers import PASSWORD
 from tests.support.site import BEHIND_THE_GATEWAY, OLD_AND_NEW, Site, figures, no_request_fails
 
@@ -63,7 +64,7 @@ def test_an_upgrade_after_a_failed_db_sync(site: Site, under_load: UnderLoad) ->
         change_owner(site, "placement")
         site.make("deploy")
     images = {pod["spec"]["containers"][0]["image"] for pod in site.pods().values()}
-    assert images == {f"localhost/placement-test:{NEW}"}
+    assert images == {f"{IMAGES}:{NEW}"}
     assert "online-data-migrations" in site.kubectl("get", "jobs", "--output", "name")
 
 

@@ -21,6 +21,8 @@ from tests.support.waiting import LONGEST, wait_until
 RELEASES = sorted(path.stem for path in (ROOT / "releases").glob("*.yml"))
 NEWEST = RELEASES[-1]
 PORT = 8778
+# Two checkouts that run tests at the same time need different names for their images.
+IMAGES = os.environ.get("TEST_IMAGES", "localhost/placement-test")
 CONNECTION = "OS_PLACEMENT_DATABASE__CONNECTION"
 PYTHON = "--entrypoint=/opt/placement/bin/python3"
 
@@ -63,7 +65,7 @@ def image(engine: str, render: Render, once: Once) -> Callable[[str], str]:
     def build(release: str) -> str:
         if release != NEWEST:
             build(NEWEST)  # creates the base image and the layers that all releases share
-        name = f"localhost/placement-test:{release}"
+        name = f"{IMAGES}:{release}"
         repository = render({"release": release})
         make = ("make", "-C", repository, "build", f"ENGINE={engine}", f"IMAGE={name}")
         once(f"image-{release}", lambda: succeed(*make))

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from entrypoint.database import DRIVERS
 from extensions.deployment import Deployment
-from tests.support.containers import logs, new_name, remove, succeed
+from tests.support.containers import IMAGES, logs, new_name, remove, succeed
 from tests.support.sharing import Once
 from tests.support.template import Answers, Render
 from tests.support.waiting import wait_until
@@ -104,7 +104,7 @@ def dev_image(engine: str, render: Render, once: Once) -> DevImage:
     """Build the image of a server and return its name."""
 
     def build(target: str) -> str:
-        name = f"localhost/placement-test-{target}"
+        name = f"{IMAGES}-{target}"
         stack = render(BUILD_ANSWERS[target]) / "dev/stack"
 
         def make() -> None:

@@ -18,12 +18,11 @@ import yaml
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from tests.support.cluster_servers import SERVERS, URLS
-from tests.support.containers import RELEASES, Output
+from tests.support.containers import IMAGES, RELEASES, Output
 from tests.support.load import Load, light_load
 from tests.support.servers import PASSWORD
 from tests.support.template import change_answers, commit_all, load
 
-IMAGES = "localhost/placement-test"
 # A limit for each command, in seconds.
 TIMEOUT = 400
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
