@@ -94,7 +94,7 @@ class DeploymentContext(ContextHook):
 def _changes_since(conf: Mapping[str, Any]) -> str:
     """Return what this version brings to a repository of the stored one, or nothing."""
     stored = str(_gate.stored_answers(conf).get("_commit", ""))
-    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8", errors="replace")
     return str(_changes.changes_since(stored, text))
 
 

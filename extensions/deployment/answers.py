@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -132,7 +132,11 @@ def find_single_errors(answers: Mapping[str, object]) -> list[str]:
     return [
         f"{name}: {error}" if name in QUESTIONS else f"{shown(name)}: {error}"
         for name, value in answers.items()
-        if (error := find_error(name, value) if name in QUESTIONS else _unknown(str(name)))
+        if (
+            error := find_error(name, value)
+            if name in QUESTIONS
+            else _unknown(shown(name).strip("'"))
+        )
     ]
 
 
@@ -141,7 +145,10 @@ def find_error(name: str, value: object) -> str:
     try:
         _rule(name).validate_python(value)
     except ValidationError as error:
-        return _message(error.errors()[0])
+        # Pydantic has several errors for a choice: text that is not Unicode has one of its own.
+        if choices := get_args(Answers.model_fields[name].annotation):
+            return f"{shown(value)} is not a choice; use {', '.join(choices[:-1])} or {choices[-1]}"
+        return str(error.errors()[0]["ctx"]["error"])
     return ""
 
 
@@ -157,10 +164,3 @@ def _unknown(name: str) -> str:
         f"did you mean {close[0]}?" if close else "see docs/reference/questions.md of the template"
     )
     return f"no such question; {hint}"
-
-
-def _message(error: Mapping[str, Any]) -> str:
-    if error["type"] == "literal_error":
-        offered = error["ctx"]["expected"].replace("'", "")
-        return f"{shown(error['input'])} is not a choice; use {offered}"
-    return str(error["ctx"]["error"])

@@ -24,6 +24,7 @@ SAMPLE = {
     "base-image-with-a-command",  # hostile text
     "base-image-with-a-second-line",  # a control character
     "boolean-as-text",  # a type that Copier casts
+    "choice-that-is-not-unicode",  # a lone surrogate, which stands for a byte on the command line
     "question-misspelt",  # an unknown question
     "question-with-control-characters",
     "replicas-with-a-fraction",  # a type that Copier casts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from extensions.deployment import Deployment, find_error, find_errors
+from extensions.deployment import QUESTIONS, Deployment, find_error, find_errors
 
 TEXT_QUESTIONS = [
     name
@@ -65,6 +65,15 @@ HOSTILE = [
 def test_every_text_question_refuses_hostile_text(name: str) -> None:
     """No special character of YAML, shells, Jinja, Go templates, make or Dockerfiles is valid."""
     assert [answer for answer in HOSTILE if not find_error(name, answer)] == []
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_question_refuses_text_that_is_not_unicode(name: str) -> None:
+    """A byte that is not UTF-8 on the command line, and a surrogate of a data file."""
+    for answer in ("\udcff", "a\ud800", "\ud83d"):
+        error = find_error(name, answer)
+        assert error.startswith(ascii(answer))
+        assert error.isascii()
 
 
 @pytest.mark.parametrize("name", TEXT_QUESTIONS)

@@ -39,8 +39,11 @@ NO_POSTGRESQL: Edits = {
     ),
 }
 """Removes a choice."""
-CHANGELOG = ("# Changes\n", "# Changes\n\n## 100.0.0 (2030-01-01)\n\n- Answers to the moon.\n")
-"""An edit of CHANGELOG.md that describes version 100.0.0."""
+CHANGELOG = (
+    "# Changes\n",
+    "# Changes\n\n## 100.0.0 (2030-01-01)\n\n- Answers to the moon.\n\n## 100.0.0foo\n\n- Lost.\n",
+)
+"""An edit of CHANGELOG.md that describes version 100.0.0, and one that is no version."""
 
 
 @pytest.fixture(scope="package")

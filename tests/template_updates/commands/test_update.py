@@ -15,7 +15,10 @@ UNDO = "git restore --source HEAD --staged --worktree ."
 def test_newest_release_is_applied_and_its_changes_are_shown(
     template: Path, repository: Path, maintain: Maintain
 ) -> None:
-    """The newest tag, without unfinished work beyond it."""
+    """The newest tag, without unfinished work beyond it.
+
+    A heading of CHANGELOG.md that is no version stops no update.
+    """
     publish(
         template,
         "100.0.0",
@@ -30,6 +33,7 @@ def test_newest_release_is_applied_and_its_changes_are_shown(
     assert done.returncode == 0, done.stderr
     assert "The template changes from version 99.99.99 to 100.0.0." in done.stdout
     assert "Answers to the moon." in done.stdout
+    assert "Lost." not in done.stdout
     assert "## Image\n" in (repository / "README.md").read_text()
     assert "Unfinished" not in (repository / "README.md").read_text()
     assert load(repository / ".copier-answers.yml")["_commit"] == "100.0.0"
