@@ -132,11 +132,7 @@ def find_single_errors(answers: Mapping[str, object]) -> list[str]:
     return [
         f"{name}: {error}" if name in QUESTIONS else f"{shown(name)}: {error}"
         for name, value in answers.items()
-        if (
-            error := find_error(name, value)
-            if name in QUESTIONS
-            else _unknown(shown(name).strip("'"))
-        )
+        if (error := find_error(name, value) if name in QUESTIONS else _unknown(str(name)))
     ]
 
 
