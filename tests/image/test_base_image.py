@@ -47,3 +47,6 @@ def test_every_package_is_locked_with_hashes(release: str) -> None:
     assert f"\nopenstack-placement=={placement} " in lock
     pinned = re.findall(r"^uwsgi==(\S+)$", wanted, re.MULTILINE)
     assert re.findall(r"^uwsgi==(\S+)", lock, re.MULTILINE) == pinned
+    overrides = (ROOT / f"releases/{release}.overrides").read_text(encoding="utf-8")
+    for override in re.findall(r"^\w.*$", overrides, re.MULTILINE):
+        assert f"\n{override} " in lock

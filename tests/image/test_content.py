@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from tests.support.containers import NEWEST, RELEASES, Output
+from tests.support.containers import NEWEST, PYTHON, RELEASES, Output
 from tests.support.template import ROOT, Render, load
 
 LIMIT = 150_000_000
@@ -198,8 +198,34 @@ assert requests.Session().merge_environment_settings("https://x", {}, None, None
 def test_drivers_and_ca_certificates_can_be_loaded(
     any_image: str, run: Callable[..., Output]
 ) -> None:
-    options = ("--entrypoint=/opt/placement/bin/python3", "--read-only")
-    result = run(any_image, "-c", DRIVERS, options=options)
+    result = run(any_image, "-c", DRIVERS, options=(PYTHON, "--read-only"))
+    assert result.returncode == 0, result.stderr
+
+
+CRYPTOGRAPHY = """
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from keystonemiddleware.auth_token import _memcache_crypt
+from pymysql import _auth
+keys = _memcache_crypt.derive_keys(b"token", b"secret", b"ENCRYPT")
+protected = _memcache_crypt.protect_data(keys, b"data")
+assert b"data" not in protected
+assert _memcache_crypt.unprotect_data(keys, protected) == b"data"
+key = rsa.generate_private_key(65537, 2048)
+public = key.public_key().public_bytes(
+    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
+sent = _auth.sha2_rsa_encrypt(b"password", bytes(20), public)
+oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
+assert key.decrypt(sent, oaep) == b"password\\0"
+"""
+
+
+def test_cryptography_encrypts_for_memcached_and_mysql(
+    any_image: str, run: Callable[..., Output]
+) -> None:
+    """releases/<release>.overrides may select a version that OpenStack has not tested."""
+    result = run(any_image, "-c", CRYPTOGRAPHY, options=(PYTHON,))
     assert result.returncode == 0, result.stderr
 
 
