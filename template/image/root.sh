@@ -17,9 +17,9 @@ cut -d: -f1 "$work/owners" | sort -u > "$work/packages"
 mkdir -p "$work/debs/partial"
 xargs apt-get install --yes --no-install-recommends --download-only \
     -o Dir::State::status=/dev/null -o Dir::Cache::archives="$work/debs" -o APT::Sandbox::User=root \
-    base-files dash netbase "$python-minimal" "lib$python-stdlib" < "$work/packages"
+    base-files ca-certificates dash netbase "$python-minimal" "lib$python-stdlib" < "$work/packages"
 # Only maintainer scripts use these.
-rm -f "$work"/debs/debconf_* "$work"/debs/mawk_* "$work"/debs/debianutils_*
+rm -f "$work"/debs/debconf_* "$work"/debs/mawk_* "$work"/debs/debianutils_* "$work"/debs/openssl_*
 
 mkdir -p /runtime/usr/bin /runtime/usr/sbin /runtime/usr/lib /runtime/usr/lib64 /runtime/var/lib/dpkg
 cd /runtime
@@ -46,8 +46,10 @@ gcc -s -O2 -I "/usr/include/$python" -o "usr/bin/$python" "$work/python.c" "-l$p
 
 ln -sf dash usr/bin/sh
 ln -sf "$python" usr/bin/python3
+# The certificates come from Debian's package, because the builder may trust the CAs of the build host as well.
 mkdir -p etc/ssl/certs
-cp /etc/ssl/certs/ca-certificates.crt etc/ssl/certs/
+cat usr/share/ca-certificates/mozilla/*.crt > etc/ssl/certs/ca-certificates.crt
+rm -r usr/share/ca-certificates usr/sbin/update-ca-certificates
 cp /usr/share/base-passwd/passwd.master etc/passwd
 cp /usr/share/base-passwd/group.master etc/group
 echo 'placement:x:42424:42424::/var/lib/placement:/usr/sbin/nologin' >> etc/passwd

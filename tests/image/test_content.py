@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.support.containers import NEWEST, PYTHON, RELEASES, Output
+from tests.support.servers import BASE_IMAGE
 from tests.support.template import ROOT, Render, load
 
 LIMIT = 150_000_000
@@ -185,6 +186,31 @@ def test_scanners_find_pythons_packages(content: Content) -> None:
     assert found.items() <= locked.items()
     # The image has no setuptools; the other two are locked for other versions of Python.
     assert locked.keys() - found.keys() <= {"setuptools", "tzdata", "legacy-cgi"}
+
+
+def certificates(text: str) -> set[str]:
+    """Return the certificates of a PEM file."""
+    return set(re.findall(r"-----BEGIN CERTIFICATE-----[^-]+", text))
+
+
+@pytest.fixture(scope="module")
+def debians_certificates(engine: str) -> set[str]:
+    """Return the certificates of Debian's package, from the sources of the base image."""
+    script = (
+        "cd /tmp && apt-get -qq update && apt-get -qq download ca-certificates"
+        " && dpkg-deb --extract ca-certificates_*.deb . && cat usr/share/ca-certificates/*/*"
+    )
+    command = [engine, "run", "--rm", BASE_IMAGE, "sh", "-c", script]
+    return certificates(subprocess.check_output(command, text=True))
+
+
+def test_image_trusts_the_cas_of_debian_and_no_others(
+    content: Content, debians_certificates: set[str]
+) -> None:
+    """The builder also trusts the CAs of the build host, if that host created the base image."""
+    assert len(debians_certificates) > 100
+    found = certificates(content.text("etc/ssl/certs/ca-certificates.crt"))
+    assert found == debians_certificates
 
 
 DRIVERS = """
