@@ -9,12 +9,17 @@ set -eu
 python=$(basename "$(readlink -f /usr/bin/python3)")
 work=$(mktemp -d)
 
-find /opt/placement -type f \( -name '*.so' -o -path '*/bin/uwsgi' \) -exec ldd {} + > "$work/ldd"
+mkdir -p "$work/debs/partial"
+# nginx without the packages of its default site and service.
+(cd "$work/debs" && apt-get download -o APT::Sandbox::User=root nginx)
+dpkg-deb --extract "$work"/debs/nginx_*.deb "$work/nginx"
+
+find /opt/placement "$work/nginx/usr/sbin/nginx" -type f \( -name '*.so' -o -path '*/bin/uwsgi' -o -name nginx \) \
+    -exec ldd {} + > "$work/ldd"
 awk '/=> \// { n = split($3, path, "/"); print "*/" path[n] }' "$work/ldd" | sort -u > "$work/libraries"
 xargs dpkg-query --search < "$work/libraries" > "$work/owners"
 cut -d: -f1 "$work/owners" | sort -u > "$work/packages"
 
-mkdir -p "$work/debs/partial"
 xargs apt-get install --yes --no-install-recommends --download-only \
     -o Dir::State::status=/dev/null -o Dir::Cache::archives="$work/debs" -o APT::Sandbox::User=root \
     base-files ca-certificates dash netbase "$python-minimal" "lib$python-stdlib" < "$work/packages"

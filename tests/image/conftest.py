@@ -20,6 +20,7 @@ from tests.support.containers import (
     logs,
     serving,
 )
+from tests.support.waiting import LONGEST
 
 DEFAULTS = {"OS_API__AUTH_STRATEGY": "noauth2", "PORT": str(PORT)}
 
@@ -41,10 +42,14 @@ class Container:
 
         return Retrying(stop=stop_after_delay(60), wait=wait_fixed(0.05), reraise=True)(log)
 
-    def python(self, script: str) -> str:
+    def python(self, script: str, *arguments: str) -> str:
         """Run a script with the image's Python, and return what it prints."""
-        python = ("/opt/placement/bin/python3", "-I", "-c", script)
+        python = ("/opt/placement/bin/python3", "-I", "-c", script, *arguments)
         return subprocess.check_output([self.engine, "exec", self.name, *python], text=True)
+
+    def wait_for_end(self) -> int:
+        """Wait until the container ends by itself, and return the exit code."""
+        return int(subprocess.check_output([self.engine, "wait", self.name], timeout=LONGEST))
 
     def stop(self) -> int:
         """Send SIGTERM and return the exit code."""

@@ -84,14 +84,33 @@ def test_threads_are_the_default_of_the_image() -> None:
     assert Deployment(database="mysql").threads == server.THREADS
 
 
-def test_chart_waits_as_long_for_open_requests_as_uwsgi() -> None:
+def test_chart_waits_as_long_for_open_requests_as_the_image() -> None:
     """The grace period of a pod covers the wait before SIGTERM and the wait for open requests."""
-    uwsgi = configparser.ConfigParser(strict=False, interpolation=None, delimiters="=")
-    uwsgi.read(ROOT / "template/shared/placement-uwsgi.ini")
-    mercy = uwsgi.getint("uwsgi", "worker-reload-mercy")
+    uwsgi = read_uwsgi_settings()
+    mercy = uwsgi.getint("worker-reload-mercy")
+    assert nginx_setting("worker_shutdown_timeout") == f"{mercy}s"
     chart = ROOT / "template/placement-chart"
     [drain] = re.findall(r"\$drain := (\d+)", (chart / "templates/requirements.yaml").read_text())
     values = load(chart / "values.yaml")
     assert mercy == int(drain)
     assert f"plus {mercy} for open requests" in (chart / "values.yaml").read_text()
     assert values["terminationGracePeriodSeconds"] >= values["preStopSleepSeconds"] + mercy
+
+
+def test_uwsgi_reads_whole_bodies_up_to_the_limit_of_nginx() -> None:
+    limit = nginx_setting("client_max_body_size")
+    assert read_uwsgi_settings().getint("post-buffering") == int(limit.removesuffix("k")) * 1024
+
+
+def read_uwsgi_settings() -> configparser.SectionProxy:
+    """Return uWSGI's settings."""
+    settings = configparser.ConfigParser(strict=False, interpolation=None, delimiters="=")
+    settings.read(ROOT / "template/shared/placement-uwsgi.ini")
+    return settings["uwsgi"]
+
+
+def nginx_setting(name: str) -> str:
+    """Return the value of a setting that nginx has once."""
+    settings = (ROOT / "template/shared/placement-nginx.conf").read_text()
+    [value] = re.findall(rf"^ *{name} ([^;]+);", settings, re.MULTILINE)
+    return str(value)

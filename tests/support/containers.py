@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -119,7 +120,7 @@ def start(engine: str) -> Iterator[Start]:
     with ExitStack() as running:
 
         def start(
-            image: str, env: Environment | None = None, options: tuple[str, ...] = (), **more: int
+            image: str, env: Environment | None = None, options: tuple[str, ...] = (), **more: Any
         ) -> Server:
             return running.enter_context(serving(engine, image, env, options, **more))
 
@@ -147,6 +148,7 @@ def serving(
     env: Environment | None = None,
     options: tuple[str, ...] = (),
     port: int = PORT,
+    scheme: str = "http",
 ) -> Iterator[Server]:
     """Start a container, wait until it answers, and remove it after the block."""
     name = new_name()
@@ -157,7 +159,10 @@ def serving(
         subprocess.run(command, capture_output=True, check=True)
         address = subprocess.check_output([engine, "port", name, str(port)], text=True).strip()
         headers = {"x-auth-token": "admin"}
-        with httpx.Client(base_url=f"http://{address}", headers=headers, timeout=60) as client:
+        # A test's own certificate is signed by no CA.
+        with httpx.Client(
+            base_url=f"{scheme}://{address}", headers=headers, timeout=60, verify=scheme == "http"
+        ) as client:
             wait_until_ready(engine, name, client)
             yield Server(name, client)
     finally:

@@ -5,12 +5,15 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import unquote
 
 from entrypoint.errors import STDERR_VARIABLE, report_errors
 from entrypoint.signals import handle_signals
+from entrypoint.supervisor import LOADED, SUPERVISOR_VARIABLE
 
 # The paths of probes, with and without the prefix.
-PROBES = ("/", "/placement", "/placement/")
+PREFIX = "/placement"
+PROBES = ("/", PREFIX, f"{PREFIX}/")
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -22,7 +25,7 @@ def start() -> Application:
     logging.getLogger("placement.requestlog").addFilter(is_logged)
     if STDERR_VARIABLE in os.environ:
         os.close(int(os.environ.pop(STDERR_VARIABLE)))
-    return application
+    return split_uri(application)
 
 
 def load() -> Application:
@@ -83,6 +86,23 @@ def answer_503(application: Application) -> Application:
     return answer
 
 
+def split_uri(application: Application) -> Application:
+    """Split the request's URI, as the client sent it, into the prefix, the path and the query.
+
+    With a prefix, as behind a proxy that keeps the path, links contain it.
+    """
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path, _, environ["QUERY_STRING"] = environ["REQUEST_URI"].partition("?")
+        path = unquote(path, "latin-1")
+        has_prefix = path == PREFIX or path.startswith(f"{PREFIX}/")
+        environ["SCRIPT_NAME"] = PREFIX if has_prefix else ""
+        environ["PATH_INFO"] = (path.removeprefix(PREFIX) or "/") if has_prefix else path
+        return application(environ, start_response)
+
+    return answer
+
+
 def is_logged(record: logging.LogRecord) -> bool:
     """Return whether the log gets a request: every one except successful probes."""
     request = record.args if isinstance(record.args, dict) else {}
@@ -94,3 +114,5 @@ application = start()
 # Exclude what is loaded now from garbage collection: searching it costs a fifth of a large request.
 gc.collect()
 gc.freeze()
+if SUPERVISOR_VARIABLE in os.environ:  # not after a reload
+    os.kill(int(os.environ.pop(SUPERVISOR_VARIABLE)), LOADED)

@@ -1,47 +1,43 @@
 """What uWSGI starts with: its port, its processes and threads, and the database pool for them."""
 
-import errno
 import math
 import os
-import socket
+import signal
+import sys
 from pathlib import Path
 
 from oslo_config import cfg
 
-from entrypoint import options
+from entrypoint import listen, options, supervisor
 from entrypoint.errors import STDERR_VARIABLE, StartError
 from entrypoint.variables import whole_number
 
-UWSGI = "/opt/placement/bin/uwsgi"
 MAX_PROCESSES = 8
 THREADS = 4
 CGROUP = Path("/sys/fs/cgroup")
-BIND_ERRORS = {
-    errno.EADDRINUSE: "another process listens on it; set PORT to a free port",
-    errno.EACCES: "this user may not listen on it; set PORT to 1024 or more, or run the container"
-    " with --sysctl net.ipv4.ip_unprivileged_port_start=0",
-}
 
 
 def serve() -> None:
-    """Check the settings, then serve Placement with uWSGI.
+    """Check the settings, then serve Placement with nginx and uWSGI.
 
     All logs go to standard output; standard error is for errors that stop the container.
     """
     config = options.load()
     number, processes, threads = check(config)
-    check_port_is_free(number)
+    listen.prepare(number)
     # uWSGI would read them as options: Kubernetes sets some for a Service named uwsgi.
     for name in [name for name in os.environ if name.startswith("UWSGI_")]:
         del os.environ[name]
-    os.environ.update(PORT=str(number), UWSGI_PROCESSES=str(processes), UWSGI_THREADS=str(threads))
+    os.environ.update(UWSGI_PROCESSES=str(processes), UWSGI_THREADS=str(threads))
     if not config.placement_database.connection.startswith("sqlite"):
         options.set_defaults(config, pool(threads))
     stderr = os.dup(2)
     os.set_inheritable(stderr, True)
     os.environ[STDERR_VARIABLE] = str(stderr)
     os.dup2(1, 2)
-    os.execv(UWSGI, [UWSGI, "--ini", "/placement-uwsgi.ini"])
+    # The kernel keeps them for the new program.
+    signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.SIGNALS)
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "entrypoint.supervisor"])
 
 
 def check_config() -> None:
@@ -68,6 +64,7 @@ def check(config: cfg.ConfigOpts) -> tuple[int, int, int]:
                 f"{name}_FILE is not supported, only files for OS_ variables are: set {name}"
             )
     check_sync(os.environ.get("DB_SYNC", ""))
+    listen.certificate()
     port = whole_number("PORT", os.environ.get("PORT") or "80")
     return port, *workers(config.placement_database.connection)
 
@@ -77,18 +74,6 @@ def check_sync(value: str) -> bool:
     if value.lower() not in ("true", "false", ""):
         raise StartError(f"DB_SYNC={value!r} is neither True nor False: set it to one of them")
     return value.lower() == "true"
-
-
-def check_port_is_free(number: int) -> None:
-    """Refuse a port that is in use, or that this user may not listen on."""
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind(("", number))
-            trial.listen()
-        except OSError as error:
-            reason = BIND_ERRORS.get(error.errno or 0, str(error))
-            raise StartError(f"PORT={number}: {reason}") from error
 
 
 def workers(connection: str) -> tuple[int, int]:

@@ -1,0 +1,100 @@
+"""Process 1 of the container: it runs uWSGI and nginx, and ends when one of them ends.
+
+nginx starts when the application has loaded, so a container that is not ready refuses connections.
+On SIGTERM, nginx finishes the open requests before uWSGI ends.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+# Requests that may wait for a free thread: uWSGI starts with no more than the kernel allows.
+QUEUE = min(4096, int(Path("/proc/sys/net/core/somaxconn").read_text()))
+UWSGI = ("/opt/placement/bin/uwsgi", "--ini", "/placement-uwsgi.ini", "--listen", str(QUEUE))
+NGINX = ("/usr/sbin/nginx", "-e", "stderr", "-c", "/placement-nginx.conf")
+# application.py sends it when the application has loaded.
+LOADED = signal.SIGUSR1
+# The supervisor's process id, for application.py.
+SUPERVISOR_VARIABLE = "ENTRYPOINT_SUPERVISOR"
+STOP = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGCHLD, LOADED, signal.SIGHUP, *STOP)
+
+
+class Supervisor:
+    """The two servers, as process ids; 0 is a server that does not run."""
+
+    def __init__(self) -> None:
+        """Start uWSGI."""
+        self.uwsgi = start(UWSGI)
+        self.nginx = 0
+        self.is_stopping = False
+        self.exit_code = 0
+
+    def run(self) -> int:
+        """Handle signals until both servers have ended, and return the exit code."""
+        while self.uwsgi or self.nginx:
+            number = signal.sigwait(SIGNALS)
+            if number == signal.SIGCHLD:
+                self.reap()
+            elif number in STOP:
+                self.stop()
+            elif number == signal.SIGHUP:
+                send(self.uwsgi, signal.SIGHUP)
+            elif not self.nginx and not self.is_stopping:
+                self.nginx = start(NGINX)
+        return self.exit_code
+
+    def stop(self) -> None:
+        """Let nginx finish the open requests; `reap` then ends uWSGI."""
+        self.is_stopping = True
+        if self.nginx:
+            send(self.nginx, signal.SIGQUIT)
+        else:
+            send(self.uwsgi, signal.SIGTERM)
+
+    def reap(self) -> None:
+        """Forget each process that has ended. If it was a server, end the other one."""
+        while (ended := next_ended()) is not None:
+            pid, code = ended
+            if pid == self.nginx:
+                self.nginx = 0
+                self.exit_code = 0 if self.is_stopping else 1
+                send(self.uwsgi, signal.SIGTERM)
+            elif pid == self.uwsgi:
+                self.uwsgi = 0
+                self.exit_code = self.exit_code or code
+                send(self.nginx, signal.SIGTERM)
+
+
+def start(command: tuple[str, ...]) -> int:
+    """Start a process that receives all signals."""
+    return os.posix_spawn(command[0], command, os.environ, setsigmask=())
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a server that runs."""
+    if pid:
+        os.kill(pid, number)
+
+
+def next_ended() -> tuple[int, int] | None:
+    """Return the id and the exit code of a process that has ended, also of an orphan."""
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    code = os.waitstatus_to_exitcode(status)
+    return (pid, code if code >= 0 else 128 - code) if pid else None
+
+
+def supervise() -> NoReturn:
+    """Serve until a server ends or a signal arrives."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    os.environ[SUPERVISOR_VARIABLE] = str(os.getpid())
+    sys.exit(Supervisor().run())
+
+
+if __name__ == "__main__":
+    supervise()
