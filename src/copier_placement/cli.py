@@ -40,13 +40,6 @@ def run_doctor(options: argparse.Namespace) -> int:
     return doctor.run(Repository(Path.cwd()), options.namespace, secrets, as_json=options.json)
 
 
-def run_propose_update(_options: argparse.Namespace) -> int:
-    """Propose an update."""
-    from . import propose
-
-    return propose.run(Repository(Path.cwd()), os.environ)
-
-
 def run_load(options: argparse.Namespace) -> int:
     """Run the load test."""
     try:
@@ -94,9 +87,6 @@ def new_parser() -> argparse.ArgumentParser:
     doctor.add_argument("--cluster", action="store_true", help="also check the cluster's Secrets")
     doctor.add_argument("--namespace", default="", help="the namespace of the Secrets")
     doctor.add_argument("--secrets", default="", metavar="NAME:KEY,KEY ...", help="the Secrets")
-
-    propose = commands.add_parser("propose-update", help="push a branch with an update, for CI")
-    propose.set_defaults(run=run_propose_update)
 
     load = commands.add_parser("load", help="load-test the deployed Placement, and plot the result")
     load.set_defaults(run=run_load)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from extensions.deployment import Deployment
 from tests.render.conftest import Repo
@@ -23,10 +24,10 @@ from tests.support.template import ROOT, Render, load
 from tests.support.variants import every_variant
 
 # The programs that a step may start. None of them installs a tool in whatever version is newest.
-KNOWN = {"apt-get", "dev/ci/install-tools", "dev/maintain", "gh", "make"}
+KNOWN = {"apt-get", "dev/ci/install-tools", "dev/ci/template-update", "make"}
 STEPS = ["make lint", "make build", "make up", "make test", "make chart-test"]
 SCHEMA = ["check-jsonschema", "--builtin-schema"]
-COMMON = ["dev/ci/install-tools", "renovate.json"]
+COMMON = ["dev/ci/install-tools", "dev/ci/template-update", "renovate.json"]
 FILES = {
     "github": [".github/workflows/ci.yml", ".github/workflows/update.yml", *COMMON],
     "gitlab": [".gitlab-ci.yml", *COMMON],
@@ -96,7 +97,7 @@ def test_each_file_has_the_schema_of_its_service(pattern: str, check: list[str])
 
 
 def test_jobs_have_only_the_permissions_that_they_need(service: Repo) -> None:
-    """Only the job that proposes an update may write, and no clone keeps a token."""
+    """Only the job that pushes an update may write, and no clone keeps a token."""
     may_write = {"propose": {"contents": "write", "pull-requests": "write"}}
     for workflow in workflows(service).values():
         assert workflow["permissions"] == {"contents": "read"}
@@ -125,21 +126,45 @@ def test_actions_images_and_tools_are_pinned(service: Repo) -> None:
 
 def test_changes_are_tested_and_a_schedule_proposes_updates(service: Repo) -> None:
     """No pipeline does both, and each step is an existing target of make."""
-    test, update = jobs(service).values()
+    test, update, propose = jobs(service).values()
     assert [line for line in commands(test) if line.startswith("make")] == STEPS
     assert {step.removeprefix("make ") for step in STEPS} <= targets(service.path)
-    assert "dev/maintain propose-update" in commands(update)
     if service.deployment.ci == "gitlab":
         scheduled = '$CI_PIPELINE_SOURCE == "schedule"'
         assert test["rules"][0] == {"if": scheduled, "when": "never"}
-        assert update["rules"] == [{"if": scheduled}]
-        assert update["resource_group"]
+        assert update["rules"] == propose["rules"] == [{"if": scheduled}]
+        assert propose["resource_group"]
     else:
         read = workflows(service)
         # YAML 1.1 reads the word `on` as true.
         assert read["ci.yml"][True].keys() == {"push", "pull_request"}
         assert read["update.yml"][True].keys() == {"schedule", "workflow_dispatch"}
         assert read["update.yml"]["concurrency"]
+
+
+def test_job_with_the_token_runs_no_newer_template(service: Repo) -> None:
+    """It gets the patch of the job without a secret, outside its clone, and installs nothing."""
+    _, update, propose = jobs(service).values()
+    assert "dev/ci/template-update make" in commands(update)[-1]
+    assert "dev/ci/template-update propose" in commands(propose)[-1]
+    assert not [line for line in commands(propose) if "install-tools" in line or "maintain" in line]
+    tokens = re.compile(r"secrets\.|github\.token|\bUPDATE_TOKEN\b")
+    assert not tokens.search(yaml.safe_dump(update))
+    if service.deployment.ci == "gitlab":
+        # Only this environment's jobs see the token. An artifact could replace files of the clone.
+        assert "environment" not in update
+        assert propose["environment"] == {"name": "template-update", "action": "access"}
+        assert propose["needs"] == [{"job": "update", "artifacts": False}]
+        assert propose["variables"]["GIT_STRATEGY"] == "clone"
+        assert update["artifacts"]["paths"] == [commands(update)[-1].split()[-1]]
+    else:
+        assert tokens.search(yaml.safe_dump(propose))
+        assert propose["needs"] == "update"
+        (handed,) = (step["with"] for step in update["steps"] if "upload" in step.get("uses", ""))
+        (taken,) = (step["with"] for step in propose["steps"] if "download" in step.get("uses", ""))
+        assert handed["name"] == taken["name"]
+        assert handed["path"].startswith("${{ runner.temp }}/")
+        assert taken["path"].startswith("${{ runner.temp }}/")
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def test_stored_version_becomes_a_tag_or_a_commit(
 ) -> None:
     """Between two versions Copier stores what `git describe` prints."""
     write_answers(script, "gh:cloud/template", version)
-    for arguments in (["set", "replicas=3"], ["doctor"], ["propose-update"]):
+    for arguments in (["set", "replicas=3"], ["doctor"]):
         assert tool_of(*arguments).endswith(f"@{revision}")
     assert tool_of("update", version).endswith(f"@{revision}")
 
