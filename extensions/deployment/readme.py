@@ -117,10 +117,25 @@ class Readme(Cluster, Stack):
             "autoscaling.md": "how pods are added and removed" if self.autoscaled else "",
             "database.md": "" if self.sqlite else "URL, TLS, connections, data from SQLite",
             "keystone.md": "tokens, registration, roles" if self.keystone else "",
+            "security.md": "limits, timeouts, network access",
             "upgrades.md": "changes of settings, template updates, OpenStack upgrades",
             "devstack.md": "running alongside a devstack",
             "placedock.md": "the image's variables and commands, differences from placedock",
         }
+
+    @property
+    def network_access(self) -> dict[str, str]:
+        """The addresses of docs/security.md, each with who needs access to it."""
+        access = {"the container's port": "clients of Placement, such as Nova"}
+        if not self.keystone:
+            access["the container's port"] += "; with `noauth2`, each of them is an administrator"
+        if not self.sqlite:
+            access["the database"] = "only Placement"
+        if self.keystone:
+            access["Keystone"] = "Placement and its clients"
+        if self.keystone_memcached_servers:
+            access["memcached"] = "only services that validate tokens, such as Placement and Nova"
+        return access
 
     @property
     def own_places(self) -> dict[str, str]:

@@ -64,8 +64,8 @@ def test_diagram_has_a_line_for_each_part() -> None:
 
 
 def test_pages_are_those_of_the_deployment() -> None:
-    """Every deployment has four pages; the others depend on the answers."""
-    always = {"kubernetes.md", "upgrades.md", "devstack.md", "placedock.md"}
+    """Every deployment has five pages; the others depend on the answers."""
+    always = {"kubernetes.md", "security.md", "upgrades.md", "devstack.md", "placedock.md"}
     assert Deployment().pages.keys() == always
     answers: dict[str, Any] = {
         "database": "mysql",
@@ -75,6 +75,20 @@ def test_pages_are_those_of_the_deployment() -> None:
     }
     more = {"database.md", "autoscaling.md", "keystone.md", "exposure.md"}
     assert Deployment(**answers).pages.keys() == always | more
+
+
+def test_network_access_lists_only_the_servers_of_the_deployment() -> None:
+    port, *others = Deployment().network_access.items()
+    assert "administrator" in port[1]
+    assert not others
+    answers: dict[str, Any] = {
+        "database": "mysql",
+        "auth_strategy": "keystone",
+        "keystone_memcached_servers": "memcached:11211",
+    }
+    port, *others = Deployment(**answers).network_access.items()
+    assert "administrator" not in port[1]
+    assert [name for name, _ in others] == ["the database", "Keystone", "memcached"]
 
 
 @pytest.mark.parametrize(

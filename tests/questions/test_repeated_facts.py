@@ -102,6 +102,23 @@ def test_uwsgi_reads_whole_bodies_up_to_the_limit_of_nginx() -> None:
     assert read_uwsgi_settings().getint("post-buffering") == int(limit.removesuffix("k")) * 1024
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "row"),
+    [
+        ("client_header_timeout", "10s", "the headers are not complete | 10"),
+        ("client_body_timeout", "30s", "the body makes no progress | 30"),
+        ("send_timeout", "30s", "the client does not read the response | 30"),
+        ("uwsgi_read_timeout", "600s", "Placement does not answer | 600"),
+        ("worker_shutdown_timeout", "25s", "open requests after SIGTERM | 25"),
+        ("large_client_header_buffers", "1 56k", "request line and headers together | 56 KiB"),
+        ("client_max_body_size", "512k", "body, with or without `Content-Length` | 512 KiB"),
+    ],
+)
+def test_page_on_security_states_the_limits_of_nginx(setting: str, value: str, row: str) -> None:
+    assert nginx_setting(setting) == value
+    assert f"| {row}" in (ROOT / "template/docs/security.md.jinja").read_text()
+
+
 def read_uwsgi_settings() -> configparser.SectionProxy:
     """Return uWSGI's settings."""
     settings = configparser.ConfigParser(strict=False, interpolation=None, delimiters="=")
