@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -116,10 +117,16 @@ def test_renewed_certificate_is_served_without_a_lost_request(
     assert served_certificate(server) == (tls / "new/tls.crt").read_text()
 
 
-def test_links_use_https(start: Start, newest: str, tls: Path) -> None:
+def test_links_and_the_smoke_test_use_https(
+    start: Start, newest: str, tls: Path, engine: str
+) -> None:
     server = start(newest, TLS, (f"--volume={tls}:/tls:ro",), scheme="https")
     created = server.client.post("/resource_providers", json={"name": "a"})
     assert created.headers["location"].startswith("https://")
+    smoke_test = [engine, "exec", server.name, "/startup.sh", "smoke-test"]
+    printed = subprocess.check_output(smoke_test, stderr=subprocess.STDOUT, text=True)
+    assert "token and database: accepted" in printed
+    assert "Warning" not in printed
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,10 @@ CHART = ROOT / "template/placement-chart"
 # The answers, and then the user's own values, as the rendered Makefile passes them.
 VALUES = ("--values", "values.yaml", "--values", "values.local.yaml")
 # Adds every object that the answers alone do not. A plain Job takes the place of a hook.
-WITH_ALL = ("--set-json", 'policy={"placement:traits:list":"role:reader"}')
+WITH_ALL = (
+    "--set-json=policy={\"placement:traits:list\":\"role:reader\"}",
+    "--set=tls.podSecret=pod-tls",
+)
 WITH_A_PLAIN_JOB = ("--set", "migrations.mode=job")
 
 

@@ -24,6 +24,8 @@ SHARED_BY_PODS = (
     "tolerations",
 )
 SHARED_BY_CONTAINERS = ("env", "envFrom", "image", "imagePullPolicy", "securityContext")
+# OpenSSL's variable for the CA certificates, with the path of the pods' own.
+CA_FILE = ({"name": "SSL_CERT_FILE", "value": "/etc/placement/tls/ca.crt"},)
 # A limit for the start of the pod, longer than the slowest request may take.
 START_SECONDS = 60
 CPU_UNITS = {"n": 1e-9, "u": 1e-6, "m": 1e-3}
@@ -49,7 +51,7 @@ class Deployment:
             )
         deployment, service = found["Deployment"], found["Service"]
         self.name = deployment["metadata"]["name"]
-        self.url = f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
+        self.url = url(service)
         self.selector = deployment["spec"]["selector"]["matchLabels"]
         self.template = deployment["spec"]["template"]
         self.cpu_target = cpu_target(found.get("HorizontalPodAutoscaler"))
@@ -146,6 +148,7 @@ class Deployment:
         container = {
             **shared(self.container, SHARED_BY_CONTAINERS),
             "name": "load",
+            "env": [*self.container["env"], *(CA_FILE if self.url.startswith("https:") else ())],
             "args": ["load-test", self.url, str(clients), str(seconds)],
             "resources": {
                 "requests": {"cpu": "100m", "memory": "64Mi"},
@@ -202,6 +205,13 @@ class Deployment:
             if event["involvedObject"]["name"].startswith(name)
         ]
         return messages[-1] if messages else "the cluster reports no reason"
+
+
+def url(service: dict[str, Any]) -> str:
+    """Return the URL of a Service, with a name that its certificate can be valid for."""
+    metadata, port = service["metadata"], service["spec"]["ports"][0]
+    host = f"{metadata['name']}.{metadata['namespace']}.svc"
+    return f"{port.get('appProtocol', 'http')}://{host}:{port['port']}"
 
 
 def shared(whole: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:

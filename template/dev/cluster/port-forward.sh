@@ -6,14 +6,17 @@ set -eu
 namespace=$1 selector=$2
 shift 2
 
-service=$(kubectl --namespace "$namespace" get service --selector "$selector" --output name)
+# NAME SCHEME
+service=$(kubectl --namespace "$namespace" get service --selector "$selector" \
+    --output 'jsonpath={range .items[*]}{.metadata.name} {.spec.ports[0].appProtocol}{end}')
+scheme=${service#* }
 [ -n "$service" ] || {
     echo "The namespace $namespace has no Service with the labels $selector: run 'make deploy' first." >&2
     exit 1
 }
 
 log=$(mktemp)
-kubectl --namespace "$namespace" port-forward --address 127.0.0.1 "$service" :http >"$log" &
+kubectl --namespace "$namespace" port-forward --address 127.0.0.1 "service/${service% *}" :http >"$log" &
 forwarding=$!
 trap 'kill "$forwarding" 2>/dev/null || true; rm -f "$log"' EXIT
 trap 'exit 130' INT
@@ -24,4 +27,4 @@ until address=$(grep -om 1 '127\.0\.0\.1:[0-9]*' "$log"); do
     kill -0 "$forwarding" 2>/dev/null || exit 1
     sleep 0.1
 done
-URL=http://$address "$@"
+URL=${scheme:-http}://$address "$@"

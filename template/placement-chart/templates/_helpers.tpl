@@ -63,6 +63,11 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
+{{/* The scheme that the pods serve. */}}
+{{- define "placement.scheme" -}}
+{{- ternary "https" "http" (not (empty .Values.tls.podSecret)) -}}
+{{- end -}}
+
 {{- define "placement.serviceAccountName" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "placement.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}

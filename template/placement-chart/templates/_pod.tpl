@@ -71,20 +71,25 @@ resources:
 {{- end -}}
 {{- end -}}
 
-{{/* A container that runs a command instead of the server: everything except its name and command. */}}
+{{/* A container that runs a command instead of the server, from `list . VARIABLES`: everything except its name
+     and command. The caller may add mounts. */}}
 {{- define "placement.commandContainer" -}}
-{{ include "placement.container" . }}
+{{- $root := first . -}}
+{{ include "placement.container" $root }}
 env:
-  {{- include "placement.settings" . | nindent 2 }}
-  {{- with include "placement.env" . }}
+  {{- include "placement.settings" $root | nindent 2 }}
+  {{- with include "placement.env" $root }}
   {{- . | nindent 2 }}
   {{- end }}
-{{- with .Values.extraEnvFrom }}
+  {{- with last . }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $root.Values.extraEnvFrom }}
 envFrom:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 volumeMounts:
-  {{- include "placement.mounts" . | nindent 2 }}
+  {{- include "placement.mounts" $root | nindent 2 }}
 {{- end -}}
 
 {{- define "placement.mounts" -}}
@@ -120,7 +125,9 @@ volumeMounts:
 {{- $root := first . -}}
 {{- $optional := last . -}}
 - name: tmp
-  emptyDir: {}
+  emptyDir:
+    # Large requests and responses are files here while a client sends or receives them.
+    sizeLimit: 2Gi
 {{- with $root.Values.secretSettings }}
 - name: secrets
   projected:

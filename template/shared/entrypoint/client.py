@@ -62,8 +62,14 @@ def print_token() -> None:
 
 def smoke_test(url: str = "") -> None:
     """Test that a running Placement answers, accepts a token and reaches its database."""
-    url = base_url(url or f"http://127.0.0.1:{os.environ.get('PORT') or '80'}")
     pool = urllib3.PoolManager()
+    if not url:
+        scheme = "https" if os.environ.get("TLS_CERT") else "http"
+        url = f"{scheme}://127.0.0.1:{os.environ.get('PORT') or '80'}"
+        # The certificate of this container is valid for another name.
+        pool = urllib3.PoolManager(cert_reqs="CERT_NONE")
+        urllib3.disable_warnings()
+    url = base_url(url)
     [version] = json.loads(get(pool, url, "/", {}))["versions"]
     print(f"version: {version['id']}, up to {version['max_version']}", flush=True)
     traits = json.loads(get(pool, url, "/traits", headers(version["max_version"])))["traits"]
