@@ -1,27 +1,123 @@
-"""A deployment with SQLite and one with MySQL, from `make secrets` to `make doctor`.
+"""A deployment with SQLite, and one with MySQL and HTTPS, from `make secrets` to `make doctor`.
 
 test_autoscale.py and test_faults.py do the same with the Gateway and with Keystone.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
-import pytest
-
 from extensions.deployment import Deployment
-from tests.cluster.conftest import NewSite
+from tests.cluster.conftest import SMALL_REQUESTS, NewSite
+from tests.support.certificates import signed, write_ca
 from tests.support.deployments import check_deployment, check_missing_secrets
+from tests.support.site import Site
 
-SITES: dict[str, dict[str, Any]] = {
-    "sqlite-noauth2": {},
-    "mysql-fixed-networkpolicy": {"database": "mysql", "replicas": 2, "network_policy": True},
-}
+WITH_MYSQL: dict[str, Any] = {"database": "mysql", "replicas": 2, "network_policy": True}
+# A renewed certificate is served this many seconds after Kubernetes has updated the file.
+RENEWAL_SECONDS = 60
+
+# Send requests to this pod, each over a new connection and over one that stays open, until two
+# seconds after it serves a renewed certificate. Print a line at the start, and the figures.
+REQUESTS = """
+import http.client, json, pathlib, socket, ssl, sys, time
+
+file = pathlib.Path("/etc/placement/tls/tls.crt")
+context = ssl.create_default_context(cafile=file.with_name("ca.crt"))
+old = file.read_text()
+requests, updated, served, now = 0, None, None, time.monotonic()
+
+def connect():
+    connection = socket.create_connection(("127.0.0.1", 8778), 10)
+    return context.wrap_socket(connection, server_hostname=sys.argv[1])
+
+def get(connection):
+    connection.sendall(b"GET / HTTP/1.1\\r\\nHost: placement\\r\\n\\r\\n")
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    assert response.status == 200 and response.read(), response.status
+
+with connect() as kept:
+    print("started", flush=True)
+    while not served or time.monotonic() < served + 2:
+        assert time.monotonic() < now + 100, "the certificate was not renewed"
+        text = file.read_text()
+        if text != old and not updated:
+            updated = time.monotonic()
+        with connect() as new:
+            get(new)
+            if not served and ssl.DER_cert_to_PEM_cert(new.getpeercert(True)) != old:
+                served = time.monotonic()
+        get(kept)
+        requests += 2
+        time.sleep(0.01)
+print(json.dumps({"requests": requests, "seconds": max(0, served - (updated or served))}))
+"""
 
 
-@pytest.mark.parametrize("name", SITES)
-def test_a_deployment_passes_its_tests(new_site: NewSite, name: str) -> None:
-    answers = SITES[name]
-    with new_site(answers) as site:
+def test_a_deployment_with_sqlite_passes_its_tests(new_site: NewSite) -> None:
+    with new_site({}) as site:
         check_deployment(site)
-        check_missing_secrets(site, len(Deployment(**answers).cluster_secrets))
+        check_missing_secrets(site, 0)
+
+
+def test_a_deployment_with_https_passes_its_tests(
+    new_site: NewSite, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Its pods serve a renewed certificate, and no request fails."""
+    write_ca(tmp_path)
+    with new_site(WITH_MYSQL) as site:
+        create_certificate(site, tmp_path)
+        site.set_values(f"{SMALL_REQUESTS}tls:\n  podSecret: pod-tls\n")
+        check_deployment(site)
+        before = set(site.pods())
+        with requests_to_all_pods(site) as figures:
+            create_certificate(site, tmp_path)
+            # Kubernetes updates the files of a pod within a minute, or as soon as the pod changes.
+            site.kubectl("annotate", "pods", "--all", "renewed=now")
+        record_property("figures", figures)
+        assert all(found["seconds"] < RENEWAL_SECONDS for found in figures)
+        assert set(site.pods()) == before
+        assert site.restarts() == 0
+        check_missing_secrets(site, len(Deployment(**WITH_MYSQL).cluster_secrets))
+
+
+def create_certificate(site: Site, ca: Path) -> None:
+    """Create or replace the Secret with a certificate for the Service."""
+    signed(ca, f"{site.name}.{site.name}.svc", ca)
+    files = [f"--from-file={ca / name}" for name in ("tls.crt", "tls.key", "ca.crt")]
+    command = ("create", "secret", "generic", "pod-tls", "--type=kubernetes.io/tls", *files)
+    secret = site.kubectl(*command, "--dry-run=client", "--output=json")
+    site.kubectl("apply", "--server-side", "--filename=-", stdin=secret)
+
+
+@contextmanager
+def requests_to_all_pods(site: Site) -> Iterator[list[dict[str, float]]]:
+    """Send requests to each pod from the start of the block until the certificate is renewed."""
+    host = f"{site.name}.{site.name}.svc"
+    python = ("--", "/opt/placement/bin/python3", "-Ic", REQUESTS, host)
+    figures: list[dict[str, float]] = []
+    with ExitStack() as running:
+        clients = [
+            running.enter_context(
+                subprocess.Popen(
+                    ["kubectl", "--namespace", site.name, "exec", pod, *python],
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for pod in site.pods()
+        ]
+        for client in clients:
+            assert client.stdout
+            assert client.stdout.readline() == "started\n"
+        yield figures
+        for client in clients:
+            printed, _ = client.communicate(timeout=120)
+            assert client.returncode == 0
+            figures.append(json.loads(printed))

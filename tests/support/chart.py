@@ -20,7 +20,7 @@ CHART = ROOT / "template/placement-chart"
 VALUES = ("--values", "values.yaml", "--values", "values.local.yaml")
 # Adds every object that the answers alone do not. A plain Job takes the place of a hook.
 WITH_ALL = (
-    "--set-json=policy={\"placement:traits:list\":\"role:reader\"}",
+    '--set-json=policy={"placement:traits:list":"role:reader"}',
     "--set=tls.podSecret=pod-tls",
 )
 WITH_A_PLAIN_JOB = ("--set", "migrations.mode=job")
