@@ -17,6 +17,8 @@ from extensions.deployment import Deployment
 from extensions.releases import RELEASES, release_step
 from tests.support.template import ROOT, load
 
+# The powers of two of Kubernetes' units.
+UNITS = {"Mi": 20, "Gi": 30}
 MAJORS = range(10, 19)
 """Major versions of Placement: all that are offered, and some before and after them."""
 
@@ -111,12 +113,34 @@ def test_uwsgi_reads_whole_bodies_up_to_the_limit_of_nginx() -> None:
         ("uwsgi_read_timeout", "600s", "Placement does not answer | 600"),
         ("worker_shutdown_timeout", "25s", "open requests after SIGTERM | 25"),
         ("large_client_header_buffers", "1 56k", "request line and headers together | 56 KiB"),
+        (
+            "worker_connections",
+            "2048",
+            "connections, and one more for each request in progress | 2,048",
+        ),
         ("client_max_body_size", "512k", "body, with or without `Content-Length` | 512 KiB"),
     ],
 )
 def test_page_on_security_states_the_limits_of_nginx(setting: str, value: str, row: str) -> None:
     assert nginx_setting(setting) == value
     assert f"| {row}" in (ROOT / "template/docs/security.md.jinja").read_text()
+
+
+def test_slow_clients_fit_into_the_limits_of_the_chart() -> None:
+    """Half of the memory is for uWSGI, and half of the folder for responses."""
+    chart = ROOT / "template/placement-chart"
+    memory = load(chart / "values.yaml")["resources"]["limits"]["memory"]
+    [files] = re.findall(r"sizeLimit: (\S+)", (chart / "templates/_pod.tpl").read_text())
+    clients = int(nginx_setting("worker_connections"))
+    _, head = nginx_setting("large_client_header_buffers").split()
+    body = nginx_setting("client_body_buffer_size")
+    assert clients * (size(head) + size(body)) <= size(memory) / 2
+    assert clients * size(nginx_setting("client_max_body_size")) <= size(files) / 2
+
+
+def size(text: str) -> int:
+    """Return the bytes of a size of nginx or Kubernetes."""
+    return int(text[:-1]) << 10 if text.endswith("k") else int(text[:-2]) << UNITS[text[-2:]]
 
 
 def read_uwsgi_settings() -> configparser.SectionProxy:
