@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.support.containers import RELEASES
-from tests.support.template import ROOT, load
+from tests.support.containers import NEWEST, RELEASES
+from tests.support.servers import BASE_IMAGE
+from tests.support.template import ROOT, Render, load
 
 SCRIPT = ROOT / "template/dev/stack/base-image.sh"
 
@@ -21,7 +24,23 @@ def base_image(engine: str, image: str) -> subprocess.CompletedProcess[str]:
 
 def test_existing_base_image_is_kept(engine: str, newest: str) -> None:
     done = base_image(engine, newest)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{newest}\n", "")
+
+
+def test_build_with_a_pinned_digest_that_no_registry_has(
+    engine: str, newest: str, render: Render, tmp_path: Path
+) -> None:
+    """The host uses the image that it has pulled or created under the same name."""
+    repository = shutil.copytree(render({"release": NEWEST}), tmp_path / "repository")
+    dockerfile = repository / "Dockerfile"
+    pinned = f"{BASE_IMAGE}@sha256:{'0' * 64}"
+    text = dockerfile.read_text(encoding="utf-8")
+    assert f"\nARG BASE_IMAGE={BASE_IMAGE}\n" in text
+    dockerfile.write_text(text.replace(f"={BASE_IMAGE}\n", f"={pinned}\n"), encoding="utf-8")
+    command = ["make", "-C", str(repository), "build", f"ENGINE={engine}", f"IMAGE={newest}"]
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{pinned} cannot be pulled: using this host's {BASE_IMAGE}" in done.stderr
 
 
 def test_base_image_that_cannot_be_pulled_is_refused(engine: str) -> None:

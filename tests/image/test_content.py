@@ -12,6 +12,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packageurl import PackageURL
+from packaging.utils import canonicalize_name
 
 from tests.support.containers import NEWEST, PYTHON, RELEASES, Output
 from tests.support.servers import BASE_IMAGE
@@ -22,12 +26,13 @@ UNCHECKED_HASH = 0b01
 
 
 class Content(NamedTuple):
-    """The settings and the files of an image."""
+    """The settings and the files of an image, and the SBOM of `make build`."""
 
     release: str
     settings: dict[str, Any]
     archive: tarfile.TarFile
     files: dict[str, tarfile.TarInfo]
+    sbom: str
 
     def data(self, path: str, size: int | None = None) -> bytes:
         """Return a file's content, or its first bytes."""
@@ -38,6 +43,22 @@ class Content(NamedTuple):
     def text(self, path: str) -> str:
         """Return a file's text."""
         return self.data(path).decode()
+
+    def debian_packages(self) -> dict[str, dict[str, str]]:
+        """Return the fields of each of Debian's packages."""
+        paragraphs = self.text("var/lib/dpkg/status").strip().split("\n\n")
+        read = [dict(re.findall(r"^([\w-]+): (.*)$", text, re.M)) for text in paragraphs]
+        packages = {fields["Package"]: fields for fields in read}
+        assert len(packages) == len(paragraphs)
+        return packages
+
+    def python_packages(self) -> dict[str, str]:
+        """Return the version of each of Python's packages."""
+        found: dict[str, str] = {}
+        for metadata in self.matching(r"opt/placement/lib/.*\.dist-info/METADATA"):
+            fields = dict(re.findall(r"^(Name|Version): (.*)$", self.text(metadata), re.M))
+            found[canonicalize_name(fields["Name"])] = fields["Version"]
+        return found
 
     def matching(self, pattern: str) -> list[str]:
         """Return the paths that match a pattern as a whole."""
@@ -53,10 +74,12 @@ def content(
     request: pytest.FixtureRequest,
     engine: str,
     image: Callable[[str], str],
+    built: Callable[[str], Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Content]:
     """Export the image of each release."""
     name = image(request.param)
+    sbom = (built(request.param) / "sbom.cdx.json").read_text(encoding="utf-8")
     inspected = json.loads(subprocess.check_output([engine, "image", "inspect", name]))[0]
     container = subprocess.check_output([engine, "create", name], text=True).strip()
     archive = tmp_path_factory.mktemp("content") / "image.tar"
@@ -66,7 +89,7 @@ def content(
         subprocess.run([engine, "rm", container], capture_output=True, check=True)
     with tarfile.open(archive) as tar:
         files = {member.name.removeprefix("./"): member for member in tar}
-        yield Content(request.param, inspected, tar, files)
+        yield Content(request.param, inspected, tar, files, sbom)
     archive.unlink()
 
 
@@ -158,15 +181,11 @@ def test_labels_name_the_release(content: Content, render: Render) -> None:
 
 
 def test_scanners_find_debians_packages(content: Content) -> None:
-    paragraphs = content.text("var/lib/dpkg/status").strip().split("\n\n")
-    packages = {}
-    for paragraph in paragraphs:
-        fields = dict(re.findall(r"^([\w-]+): (.*)$", paragraph, re.M))
+    packages = content.debian_packages()
+    for fields in packages.values():
         assert fields["Status"] == "install ok installed"
         assert fields["Version"]
         assert fields["Architecture"]
-        packages[fields["Package"]] = fields["Version"]
-    assert len(packages) == len(paragraphs)
     for needed in ("base-files", "dash", "libc6", "libpq5", "libsqlite3-0", "libpcre2-8-0"):
         assert needed in packages
     assert any(re.fullmatch(r"python3\.\d+-minimal", name) for name in packages)
@@ -178,14 +197,38 @@ def test_scanners_find_debians_packages(content: Content) -> None:
 def test_scanners_find_pythons_packages(content: Content) -> None:
     lock = (ROOT / f"releases/{content.release}.txt").read_text(encoding="utf-8")
     locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock, re.M))
-    found = {}
-    for metadata in content.matching(r"opt/placement/lib/.*\.dist-info/METADATA"):
-        fields = dict(re.findall(r"^(Name|Version): (.*)$", content.text(metadata), re.M))
-        found[re.sub(r"[-_.]+", "-", fields["Name"]).lower()] = fields["Version"]
-        assert content.files[metadata.replace("METADATA", "RECORD")].size > 0
+    found = content.python_packages()
+    records = content.matching(r"opt/placement/lib/.*\.dist-info/RECORD")
+    assert len(records) == len(found)
+    assert all(content.files[record].size > 0 for record in records)
     assert found.items() <= locked.items()
     # The image has no setuptools; the other two are locked for other versions of Python.
     assert locked.keys() - found.keys() <= {"setuptools", "tzdata", "legacy-cgi"}
+
+
+def test_sbom_lists_each_package_and_what_is_linked_into_it(content: Content) -> None:
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(content.sbom) is None
+    sbom = json.loads(content.sbom)
+    image_id = sbom["metadata"]["component"]["version"]
+    assert image_id.removeprefix("sha256:") == content.settings["Id"].removeprefix("sha256:")
+    found = {component["purl"]: component for component in sbom["components"]}
+    purls = [PackageURL.from_string(purl) for purl in found]
+    assert [purl.to_string() for purl in purls] == list(found)
+    assert sbom["dependencies"] == [{"ref": image_id, "dependsOn": list(found)}]
+
+    debian = content.debian_packages()
+    listed = {purl.name: purl.version for purl in purls if purl.type == "deb"}
+    assert listed == {name: fields["Version"] for name, fields in debian.items()}
+    pypi = {canonicalize_name(purl.name): purl.version for purl in purls if purl.type == "pypi"}
+    assert pypi == content.python_packages()
+    assert len(purls) == len(listed) + len(pypi)
+    [libc] = [purl for purl in purls if purl.name == "libc6"]
+    assert libc.namespace == "debian"
+    assert libc.qualifiers["upstream"] == "glibc"
+    assert libc.qualifiers["arch"] == debian["libc6"]["Architecture"]
+    assert re.fullmatch(r"debian-\d+", libc.qualifiers["distro"])
+    [cryptography] = [found[purl.to_string()] for purl in purls if purl.name == "cryptography"]
+    assert "openssl" in {part["name"] for part in cryptography["components"]}
 
 
 def certificates(text: str) -> set[str]:

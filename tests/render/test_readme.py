@@ -33,6 +33,7 @@ NOT_RENDERED = {
     "dev/stack/keystone/clouds.yaml",
     "devstack/placement.env",
     "load/",
+    "sbom.cdx.json",
 }
 
 # Programs that a reader has already, or that the pages tell the reader to install.
@@ -40,7 +41,6 @@ PROGRAMS = {"curl", "docker", "git", "helm", "kubectl", "make", "sudo", "uvx"}
 
 # Targets that only other targets need.
 STEPS = {
-    "base-image",
     "$(BUILD_SERVERS)",
     "passwords",
     "start-servers",

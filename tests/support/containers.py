@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import uuid
@@ -60,19 +61,34 @@ def engine() -> str:
 
 
 @pytest.fixture(scope="session")
-def image(engine: str, render: Render, once: Once) -> Callable[[str], str]:
+def built(engine: str, render: Render, once: Once, shared_folder: Path) -> Callable[[str], Path]:
+    """Build the image of a release and return the repository with the results."""
+
+    def built(release: str) -> Path:
+        if release != NEWEST:
+            built(NEWEST)  # creates the base image and the layers that all releases share
+        repository = shared_folder / f"built-{release}"
+        image = f"IMAGE={IMAGES}:{release}"
+
+        def build() -> None:
+            shutil.copytree(render({"release": release}), repository)
+            succeed("make", "-C", repository, "build", f"ENGINE={engine}", image)
+
+        once(f"image-{release}", build)
+        return repository
+
+    return built
+
+
+@pytest.fixture(scope="session")
+def image(built: Callable[[str], Path]) -> Callable[[str], str]:
     """Build the image of a release and return its name."""
 
-    def build(release: str) -> str:
-        if release != NEWEST:
-            build(NEWEST)  # creates the base image and the layers that all releases share
-        name = f"{IMAGES}:{release}"
-        repository = render({"release": release})
-        make = ("make", "-C", repository, "build", f"ENGINE={engine}", f"IMAGE={name}")
-        once(f"image-{release}", lambda: succeed(*make))
-        return name
+    def image(release: str) -> str:
+        built(release)
+        return f"{IMAGES}:{release}"
 
-    return build
+    return image
 
 
 @pytest.fixture(scope="session")
