@@ -10,8 +10,8 @@ BUILD_SERVERS = $(SERVERS:%=build-%)
 .PHONY: $(BUILD_SERVERS) passwords start-servers
 
 build: $(BUILD_SERVERS)
-$(BUILD_SERVERS): build-%: base-image
-	$(ENGINE) build --build-arg BASE_IMAGE=$(BASE_IMAGE) --tag $(IMAGE)-$* dev/stack/servers/$*
+$(BUILD_SERVERS): build-%:
+	$(BUILD) --tag $(IMAGE)-$* dev/stack/servers/$*
 
 up: passwords
 passwords:
