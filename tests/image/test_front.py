@@ -10,10 +10,12 @@ import json
 import socket
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
+from tests.image.conftest import Container
 from tests.support.containers import PYTHON, Run, Server, Start, logs
 
 ADMIN = "x-auth-token: admin"
@@ -22,6 +24,7 @@ LONGEST_URI, LARGEST_HEAD = 40_000, 56 * 1024
 # Seconds, as in placement-nginx.conf, and the time that another client may take beside slow ones.
 HEAD_TIMEOUT, BODY_TIMEOUT, PROMPT = 10, 30, 1
 SLOW_CLIENTS = 200
+HOSTILE_REQUESTS = 3000
 SECRET = "gAAAAAB-a-token"
 
 
@@ -94,31 +97,31 @@ def test_token_that_does_not_fit_stays_out_of_the_log(
 # ---- The path ----
 
 
+OTHER_PATHS = {
+    "/resource_providers/${uwsgi[pid]}": 404,
+    "/${HTTP_X}": 404,
+    "/resource_providers%00": 400,
+    "/resource_providers%0a": 400,
+    "/resource_providers%7F": 400,
+    "/resource_providers%2f": 404,
+    "/x/../resource_providers": 404,
+    "/x/%2e%2e/resource_providers": 404,
+    "/./resource_providers": 404,
+    "//resource_providers": 404,
+    "/resource_providers;x": 404,
+    "/resource_providers%": 400,
+    "/Resource_Providers": 404,
+}
+
+
 @pytest.mark.parametrize("prefix", ["", "/placement"])
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        ("/resource_providers/${uwsgi[pid]}", 404),
-        ("/${HTTP_X}", 404),
-        ("/resource_providers%00", 400),
-        ("/resource_providers%0a", 400),
-        ("/resource_providers%7F", 400),
-        ("/resource_providers%2f", 404),
-        ("/x/../resource_providers", 404),
-        ("/x/%2e%2e/resource_providers", 404),
-        ("/./resource_providers", 404),
-        ("//resource_providers", 404),
-        ("/resource_providers;x", 404),
-        ("/resource_providers%", 400),
-        ("/Resource_Providers", 404),
-    ],
-)
+@pytest.mark.parametrize("path", OTHER_PATHS)
 def test_other_path_is_not_served_as_the_list(
-    path: str, status: int, prefix: str, default_server: Server
+    path: str, prefix: str, default_server: Server
 ) -> None:
     """A proxy's rules for paths see the path that Placement serves."""
     found = send(default_server, f"GET {prefix}{path}", ADMIN, "x: resource_providers")
-    assert found[0] == status
+    assert found[0] == OTHER_PATHS[path]
 
 
 def test_escaped_path_is_served(default_server: Server) -> None:
@@ -134,6 +137,31 @@ def test_surplus_request_is_not_part_of_the_first(default_server: Server) -> Non
     """Content-Length and Transfer-Encoding together are how a request is smuggled."""
     smuggling = ("content-length: 4", "transfer-encoding: chunked")
     assert send(default_server, "POST /resource_providers", ADMIN, *smuggling)[0] == 400
+
+
+MEMORY = """
+from pathlib import Path
+status = [path.read_text() for path in Path("/proc").glob("[0-9]*/status")]
+lines = [line.split() for text in status for line in text.splitlines()]
+print(sum(int(words[1]) for words in lines if words[0] == "VmRSS:"))
+"""
+
+
+def test_hostile_requests_do_not_use_up_memory(start: Start, newest: str, engine: str) -> None:
+    server = start(newest)
+    container = Container(engine, server.name)
+    long = "a" * LONGEST_URI
+    paths = [*OTHER_PATHS, f"/{long}", f"/{long}a", f"/traits?name=in:{long}"[:LONGEST_URI]]
+
+    def attack(count: int) -> int:
+        """Send requests, and return the memory of all processes in kB."""
+        with ThreadPoolExecutor(4) as pool:
+            attacks = (f"GET {paths[number % len(paths)]}" for number in range(count))
+            list(pool.map(lambda request: send(server, request, ADMIN), attacks))
+        return int(container.python(MEMORY))
+
+    before = attack(HOSTILE_REQUESTS // 3)
+    assert attack(HOSTILE_REQUESTS * 2 // 3) < before + 10_000
 
 
 # ---- Connections ----

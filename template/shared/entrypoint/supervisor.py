@@ -40,9 +40,9 @@ class Supervisor:
                 self.reap()
             elif number in STOP:
                 self.stop()
-            elif number == signal.SIGHUP:
+            elif number == signal.SIGHUP and self.nginx:
                 send(self.uwsgi, signal.SIGHUP)
-            elif not self.nginx and not self.is_stopping:
+            elif number == LOADED and not self.nginx and not self.is_stopping:
                 self.nginx = start(NGINX)
         return self.exit_code
 
