@@ -67,6 +67,11 @@ def exit_code(engine: str, name: str) -> int:
     return int(subprocess.check_output(command))
 
 
+def certificates(text: str) -> set[str]:
+    """Return the certificates of a PEM file."""
+    return set(re.findall(r"-----BEGIN CERTIFICATE-----[^-]+", text))
+
+
 @pytest.fixture(
     params=[
         name if name in (RELEASES[0], NEWEST) else pytest.param(name, marks=pytest.mark.only_all)

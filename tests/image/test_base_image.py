@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
 
+from tests.image.conftest import certificates
 from tests.support.containers import NEWEST, RELEASES
 from tests.support.servers import BASE_IMAGE
 from tests.support.template import ROOT, Render, load
 
 SCRIPT = ROOT / "template/dev/stack/base-image.sh"
+CAS = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def base_image(engine: str, image: str) -> subprocess.CompletedProcess[str]:
@@ -53,6 +56,23 @@ def test_unknown_debian_suite_is_refused(engine: str) -> None:
     done = base_image(engine, "registry.invalid/debian:nosuchsuite-slim")
     assert done.returncode == 1
     assert "'nosuchsuite' is a Debian suite" in done.stderr
+
+
+UPGRADE = "apt-get -qq update; apt-get -qq install --reinstall ca-certificates >&2"
+
+
+@pytest.mark.only_all
+def test_created_base_image_trusts_the_cas_of_this_machine(engine: str) -> None:
+    """Also after an upgrade of ca-certificates, so that the build works behind a proxy."""
+    name = f"registry.invalid/{uuid.uuid4().hex}/debian:trixie-slim"
+    done = base_image(engine, f"{name}@sha256:{'0' * 64}")
+    try:
+        assert (done.returncode, done.stdout) == (0, f"{name}\n"), done.stderr
+        command = [engine, "run", "--rm", name, "sh", "-c", f"{UPGRADE}; cat {CAS}"]
+        trusted = certificates(subprocess.check_output(command, text=True))
+    finally:
+        subprocess.run([engine, "rmi", "--force", name], capture_output=True, check=True)
+    assert trusted >= certificates(Path(CAS).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -17,6 +17,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
+from tests.image.conftest import certificates
 from tests.support.containers import NEWEST, PYTHON, RELEASES, Output
 from tests.support.servers import BASE_IMAGE
 from tests.support.template import ROOT, Render, load
@@ -229,11 +230,6 @@ def test_sbom_lists_each_package_and_what_is_linked_into_it(content: Content) ->
     assert re.fullmatch(r"debian-\d+", libc.qualifiers["distro"])
     [cryptography] = [found[purl.to_string()] for purl in purls if purl.name == "cryptography"]
     assert "openssl" in {part["name"] for part in cryptography["components"]}
-
-
-def certificates(text: str) -> set[str]:
-    """Return the certificates of a PEM file."""
-    return set(re.findall(r"-----BEGIN CERTIFICATE-----[^-]+", text))
 
 
 @pytest.fixture(scope="module")

@@ -48,10 +48,13 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # The base image trusts the CA certificates of this machine. Behind a proxy with its own CA, the build could not
-# reach the package index otherwise. Placement's image does not contain them.
+# reach the package index otherwise. Placement's image does not contain them. They also survive an upgrade of
+# ca-certificates during the build.
 set --
 if [ -f /etc/ssl/certs/ca-certificates.crt ]; then
-    set -- --customize-hook='upload /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt'
+    # shellcheck disable=SC2016 # mmdebstrap passes the root of the image to the shell of the hook
+    set -- --customize-hook='upload /etc/ssl/certs/ca-certificates.crt /usr/local/share/ca-certificates/host.crt' \
+        --customize-hook='chroot "$1" update-ca-certificates >/dev/null 2>&1'
 fi
 
 mmdebstrap --quiet --variant=minbase --include=ca-certificates \
