@@ -55,7 +55,7 @@ with connect() as kept:
                 served = time.monotonic()
         get(kept)
         requests += 2
-        time.sleep(0.01)
+        time.sleep(0.1)
 print(json.dumps({"requests": requests, "seconds": max(0, served - (updated or served))}))
 """
 
