@@ -14,7 +14,7 @@ mkdir -p "$work/debs/partial"
 (cd "$work/debs" && apt-get download -o APT::Sandbox::User=root nginx)
 dpkg-deb --extract "$work"/debs/nginx_*.deb "$work/nginx"
 
-find /opt/placement "$work/nginx/usr/sbin/nginx" -type f \( -name '*.so' -o -path '*/bin/uwsgi' -o -name nginx \) \
+find /opt/placement "$work/nginx" -type f \( -name '*.so' -o -path '*/bin/uwsgi' -o -path '*/sbin/nginx' \) \
     -exec ldd {} + > "$work/ldd"
 awk '/=> \// { n = split($3, path, "/"); print "*/" path[n] }' "$work/ldd" | sort -u > "$work/libraries"
 xargs dpkg-query --search < "$work/libraries" > "$work/owners"
