@@ -15,6 +15,8 @@ import yaml
 from tests.render.conftest import Repo
 from tests.support.variants import every_variant
 
+# A variable as compose reads it: `$$` is a `$`.
+VARIABLE = r"(?<!\$)\$\{(\w+)"
 # The variables of compose besides the passwords.
 GIVEN = {
     "IMAGE": "x:1",
@@ -29,9 +31,7 @@ GIVEN = {
 def services(path: Path) -> dict[str, Any]:
     """Return the services as compose reads them. The value of each password has its name in it."""
     text = (path / "compose.yaml").read_text()
-    passwords = {
-        name: f"it's {name} #1" for name in set(re.findall(r"\$\{(\w+)", text)) - GIVEN.keys()
-    }
+    passwords = {name: f"it's {name} #1" for name in set(re.findall(VARIABLE, text)) - GIVEN.keys()}
     done = subprocess.run(
         ["podman-compose", "config"],
         cwd=path,
@@ -82,8 +82,8 @@ def test_passwords_are_generated_and_reach_the_container(repo: Repo) -> None:
     generated = re.search(r"^dev/stack/servers/passwords.sh (.*)$", steps(repo, "up"), re.MULTILINE)
     written = set(generated[1].split() if generated else ())
     assert written == set(repo.deployment.dev_secrets)
-    assert written - set(re.findall(r"\$\{(\w+)", text)) <= {"KEYSTONE_PLACEMENT_PASSWORD"}
-    assert set(re.findall(r"\$\{(\w+)", text)) <= written | GIVEN.keys()
+    assert written - set(re.findall(VARIABLE, text)) <= {"KEYSTONE_PLACEMENT_PASSWORD"}
+    assert set(re.findall(VARIABLE, text)) <= written | GIVEN.keys()
     environment = services(repo.path)["placement"]["environment"]
     for name, value in repo.deployment.dev_secret_settings.items():
         for password in re.findall(r"\$\{(\w+)", value):
@@ -101,7 +101,7 @@ def test_the_container_has_the_settings_of_the_answers(repo: Repo) -> None:
         "UWSGI_THREADS": str(repo.deployment.threads),
         **{name: environment[name] for name in repo.deployment.secrets},
         **{
-            name: value.replace("${KEYSTONE_PORT:-5000}", "2")
+            name: value.replace("${KEYSTONE_PORT:-5000}", "2").replace("$$", "$")
             for name, value in repo.deployment.dev_settings.items()
         },
     }
@@ -111,8 +111,11 @@ def test_the_container_has_the_settings_of_the_answers(repo: Repo) -> None:
     ("engine", "command"),
     [
         ("docker", "docker compose"),
-        ("podman", "dev/stack/.venv/bin/podman-compose --podman-path podman"),
-        ("/opt/bin/podman", "dev/stack/.venv/bin/podman-compose --podman-path /opt/bin/podman"),
+        ("podman", "dev/stack/.venv/bin/python dev/stack/compose.py --podman-path podman"),
+        (
+            "/opt/bin/podman",
+            "dev/stack/.venv/bin/python dev/stack/compose.py --podman-path /opt/bin/podman",
+        ),
     ],
 )
 def test_each_engine_has_its_compose(render_default: Repo, engine: str, command: str) -> None:

@@ -14,11 +14,14 @@ from urllib.parse import unquote
 import httpx
 import pytest
 import yaml
+from dotenv import dotenv_values
 from keystoneauth1.identity.v3 import ApplicationCredential, Password
 from keystoneauth1.session import Session
 
+from tests.support.processes import record_arguments
 from tests.support.servers import address
 from tests.support.stack import NewStack, Stack
+from tests.support.template import ROOT, load
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("keystone")
@@ -30,6 +33,8 @@ OVERRIDE = {
     # Seconds for which Placement does not try a failed memcached again. The default is 300.
     "OS_KEYSTONE_AUTHTOKEN__MEMCACHE_POOL_DEAD_RETRY": "1",
 }
+# Names with letters and special characters that the API accepts.
+NAMES = load(ROOT / "tests/answers/valid/keystone-names.yml")
 # Seconds until the expiring token expires, enough for a busy machine to use it before.
 LIFETIME = 30
 # The longest that a request may take while Keystone is away, with four attempts of five seconds.
@@ -37,16 +42,26 @@ PATIENCE = 45
 
 
 @pytest.fixture(scope="module")
-def stack(new_stack: NewStack) -> Iterator[Stack]:
+def start_arguments() -> set[str]:
+    """The arguments of each process that ran while the stack started."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def stack(new_stack: NewStack, start_arguments: set[str]) -> Iterator[Stack]:
     """Run Placement with Keystone and memcached."""
     answers = {
-        "auth_strategy": "keystone",
+        **NAMES,
+        "database": "sqlite",
         "keystone_memcached_servers": "memcached.example.com:11211",
     }
     with new_stack(answers) as stack:
         override = yaml.safe_dump({"services": {"placement": {"environment": OVERRIDE}}})
         (stack.repository / "compose.override.yaml").write_text(override, encoding="utf-8")
-        stack.make("up")
+        (stack.repository / "Makefile.local").write_text("check:\n\t$(RUN) check-config\n")
+        with record_arguments(start_arguments):
+            stack.make("up")
+            stack.make("check")
         yield stack
 
 
@@ -129,10 +144,43 @@ def status(stack: Stack, token: str, method: str = "GET", **headers: str) -> int
         return client.request(method, path, headers=headers).status_code
 
 
+def test_no_process_shows_a_password_in_its_arguments(
+    stack: Stack, start_arguments: set[str]
+) -> None:
+    """`make up` and the commands that run in a container of their own pass all passwords."""
+    passwords = dotenv_values(stack.repository / ".env")
+    assert passwords.keys() >= {"KEYSTONE_ADMIN_PASSWORD", "MEMCACHE_SECRET_KEY"}
+    for command in ("keystone", "check-config"):
+        assert [text for text in start_arguments if stack.image in text and command in text]
+    assert [
+        text for text in start_arguments for value in passwords.values() if str(value) in text
+    ] == []
+
+
 def test_valid_token_reads_and_writes(stack: Stack, token: str) -> None:
     """The service user has the roles for both."""
     assert status(stack, token) == 200
     assert status(stack, token, "PUT") in (201, 204)
+
+
+def test_keystone_has_the_names_of_the_answers(cloud: dict[str, Any]) -> None:
+    """The registration reads them from compose.yaml. Placement logs in with the same names."""
+    user = User(cloud["placement"])
+    project = user.call("GET", f"/projects/{user.project}").json()["project"]
+    domains = [
+        user.call("GET", f"/domains/{domain}").json()["domain"]["name"]
+        for domain in (
+            project["domain_id"],
+            user.call("GET", f"/users/{user.id}").json()["user"]["domain_id"],
+        )
+    ]
+    regions = [region["id"] for region in user.call("GET", "/regions").json()["regions"]]
+    assert [project["name"], *domains, *regions] == [
+        NAMES["keystone_project_name"],
+        NAMES["keystone_project_domain_name"],
+        NAMES["keystone_user_domain_name"],
+        NAMES["keystone_region"],
+    ]
 
 
 def test_missing_and_forged_tokens_are_refused(stack: Stack, token: str) -> None:

@@ -23,6 +23,7 @@ import pytest
 import yaml
 from copier import run_copy
 
+from tests.support import processes
 from tests.support.containers import Output
 from tests.support.repositories import edit_answers
 from tests.support.template import commit_all, git
@@ -294,7 +295,7 @@ def test_token_is_sent_to_the_server_alone(updated: Site) -> None:
     class Refusal(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             authorizations.append(self.headers["authorization"])
-            arguments.update(process_arguments())
+            arguments.update(processes.arguments())
             self.send_response(401)
             self.send_header("www-authenticate", 'Basic realm="GitLab"')
             self.end_headers()
@@ -343,11 +344,6 @@ def test_patch_is_downloaded_from_the_api_of_gitlab(site: Site, tmp_path: Path) 
     assert missing.returncode == 1
     assert "Check UPDATE_TOKEN" in missing.stderr
     assert "glpat-secret" not in missing.stderr
-
-
-def process_arguments() -> set[str]:
-    """Return the arguments of all processes, as `ps` prints them."""
-    return set(subprocess.check_output(["ps", "-ww", "-eo", "args"], text=True).splitlines())
 
 
 def test_branch_is_replaced_until_somebody_else_commits_to_it(site: Site) -> None:
