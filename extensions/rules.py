@@ -34,11 +34,14 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:45]}... ({len(str(value))} characters)"
 
 
-def plain_text(value: object) -> str:
+def plain_text(value: object, spaces: str = " ") -> str:
     """Refuse values that Copier would silently cast to text, and text that is not one line."""
     if not isinstance(value, str):
         raise ValueError(f"{shown(value)} is not text; put it in quotes")
-    if any(unicodedata.category(character)[0] in "CZ" and character != " " for character in value):
+    if any(
+        unicodedata.category(character)[0] in "CZ" and character not in spaces
+        for character in value
+    ):
         raise ValueError(
             f"{shown(value)} contains a line break, a control character or an invisible character; "
             "remove it"
@@ -153,6 +156,20 @@ def host_ports(value: object) -> str:
     return text
 
 
+def keystone_name(value: object) -> str:
+    """Accept a name in any language, as Keystone does, unless a reader cannot see all of it."""
+    text = plain_text(value, KEYSTONE_SPACES)
+    # No option of oslo.config can hold a backslash in front of a dollar sign.
+    if not 0 < len(text) <= 64 or text != text.strip(KEYSTONE_SPACES) or r"\$" in text:
+        raise ValueError(
+            f"{shown(text)} is not valid; use a name of at most 64 characters without spaces at "
+            r"either end and without \$, as in Keystone"
+        )
+    return text
+
+
+KEYSTONE_SPACES = " \u00a0\u202f\u3000\u200c\u200d"
+"""Spaces and joiners of letters that languages need. No other invisible character is valid."""
 LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 HOST_NAME = rf"{LABEL}(\.{LABEL})*"
 REFERENCE = (
@@ -210,16 +227,7 @@ Namespace = Annotated[
         )
     ),
 ]
-KeystoneName = Annotated[
-    str,
-    BeforeValidator(
-        fits(
-            r"[A-Za-z0-9]([A-Za-z0-9 ._@+-]*[A-Za-z0-9._@+-])?",
-            "a name of at most 64 letters, digits, spaces and . _ @ + -, as in Keystone",
-            64,
-        )
-    ),
-]
+KeystoneName = Annotated[str, BeforeValidator(keystone_name)]
 Release = Annotated[str, BeforeValidator(known_release)]
 HttpUrl = Annotated[str, BeforeValidator(http_url)]
 HostName = Annotated[str, BeforeValidator(host_name)]

@@ -28,6 +28,7 @@ from pydantic import model_validator
 from .answers import QUESTIONS, Answers, find_error, find_errors, find_single_errors
 from .conditions import is_asked
 from .files import Files
+from .readme import code
 
 __all__ = ["QUESTIONS", "Deployment", "find_error", "find_errors", "find_single_errors", "is_asked"]
 
@@ -72,5 +73,8 @@ class Deployment(Files):
 
     @property
     def formatted_answers(self) -> dict[str, str]:
-        """The same answers as README.md prints them: as code, or in words if empty."""
-        return {name: f"`{answer}`" if answer else "none" for name, answer in self.answers.items()}
+        """The same answers as the table in README.md prints them: as code, or in words if empty."""
+        return {
+            name: code(answer).replace("|", r"\|") if answer else "none"
+            for name, answer in self.answers.items()
+        }

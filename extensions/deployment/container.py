@@ -13,12 +13,12 @@ class Container(Database, Keystone):
     def settings(self) -> dict[str, str]:
         """The container's environment variables, without secrets.
 
-        Values are literal; none of them can contain a `$`.
+        oslo.config reads `$$` as `$`. No other setting than a name in Keystone can contain one.
         """
         settings: dict[str, str] = {"OS_API__AUTH_STRATEGY": self.auth_strategy}
         if self.keystone:
             for option, value in self.keystone_options().items():
-                settings[authtoken_variable(option)] = value
+                settings[authtoken_variable(option)] = value.replace("$", "$$")
         return settings
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from ..own_places import CI_PLACES, PLACES
@@ -100,6 +101,11 @@ class Readme(Cluster, Stack):
         return f"replicas={self.replicas + 1 if self.replicas < 10 else 3}"
 
     @property
+    def keystone_region_code(self) -> str:
+        """The region as code in Markdown."""
+        return code(self.keystone_region)
+
+    @property
     def ci_service(self) -> CiService | None:
         """The CI service that checks the rendered repository, if any."""
         return CI_SERVICES.get(self.ci)
@@ -141,3 +147,10 @@ class Readme(Cluster, Stack):
     def own_places(self) -> dict[str, str]:
         """The user's own places in this deployment's repository, each with its purpose."""
         return {**PLACES, **CI_PLACES.get(self.ci, {})}
+
+
+def code(text: str) -> str:
+    """Return text as code in Markdown, between more backticks in a row than it has itself."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    edge = " " if "`" in text else ""
+    return f"{fence}{edge}{text}{edge}{fence}"

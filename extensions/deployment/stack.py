@@ -34,14 +34,24 @@ class Stack(Container):
 
     @property
     def dev_settings(self) -> dict[str, str]:
-        """The container's settings, with the addresses of the stack's own servers."""
+        """The container's settings, with the addresses of the stack's own servers.
+
+        Compose reads `$$` as `$`.
+        """
         local = {
             "auth_url": f"{self.dev_keystone_scheme}://keystone:5000/v3",
             "www_authenticate_uri": f"{self.dev_keystone_scheme}://127.0.0.1:${{KEYSTONE_PORT:-5000}}",
             "memcached_servers": "memcached:11211",
         }
         moved = {authtoken_variable(option): value for option, value in local.items()}
-        return {name: moved.get(name, value) for name, value in self.settings.items()}
+        return {
+            name: moved.get(name, value.replace("$", "$$")) for name, value in self.settings.items()
+        }
+
+    @property
+    def dev_keystone_region(self) -> str:
+        """The region of the stack's Keystone, as compose reads it."""
+        return self.keystone_region.replace("$", "$$")
 
     @property
     def dev_secret_settings(self) -> dict[str, str]:

@@ -55,6 +55,9 @@ ln -sf "$python" usr/bin/python3
 mkdir -p etc/ssl/certs
 cat usr/share/ca-certificates/mozilla/*.crt > etc/ssl/certs/ca-certificates.crt
 rm -r usr/share/ca-certificates usr/sbin/update-ca-certificates
+# The locale of LANG. Without it, Python inside uWSGI reads the environment as ASCII.
+mkdir -p usr/lib/locale
+cp -r /usr/lib/locale/C.utf8 usr/lib/locale/
 cp /usr/share/base-passwd/passwd.master etc/passwd
 cp /usr/share/base-passwd/group.master etc/group
 echo 'placement:x:42424:42424::/var/lib/placement:/usr/sbin/nologin' >> etc/passwd

@@ -165,6 +165,21 @@ def test_formatted_answers_are_code_or_a_word() -> None:
     assert Deployment().formatted_answers["image_pull_secret"] == "none"
 
 
+@pytest.mark.parametrize(
+    ("region", "markdown", "cell"),
+    [
+        ("Région 1", "`Région 1`", "`Région 1`"),
+        ("a|b", "`a|b`", r"`a\|b`"),
+        ("`a` ``", "``` `a` `` ```", "``` `a` `` ```"),
+    ],
+)
+def test_region_is_code_in_markdown(region: str, markdown: str, cell: str) -> None:
+    """No character of it ends the code, or the cell of a table."""
+    deployment = Deployment(auth_strategy="keystone", keystone_region=region)
+    assert deployment.keystone_region_code == markdown
+    assert deployment.formatted_answers["keystone_region"] == cell
+
+
 def test_keystone_keys_and_token_example() -> None:
     """docs/keystone.md and the quick start print them."""
     password = Deployment(auth_strategy="keystone")

@@ -93,3 +93,12 @@ def test_stack_with_all_servers_has_their_volumes_and_makefiles() -> None:
 def test_stack_title_lists_what_make_up_starts(answers: dict[str, Any], title: str) -> None:
     """The title is a list in words."""
     assert Deployment(**answers).stack_title == title
+
+
+def test_dollar_signs_are_escaped_for_each_reader() -> None:
+    """oslo.config reads the container's variables, and compose reads compose.yaml."""
+    deployment = Deployment(auth_strategy="keystone", keystone_region="$a")
+    region = "OS_KEYSTONE_AUTHTOKEN__REGION_NAME"
+    assert deployment.settings[region] == "$$a"
+    assert deployment.dev_settings[region] == "$$$$a"
+    assert deployment.dev_keystone_region == "$$a"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from tests.render.conftest import Repo
 from tests.support.repositories import targets
@@ -130,8 +133,20 @@ def test_helm_commands_pass_both_values_files(repo: Repo) -> None:
 def test_settings_table_lists_all_answers(repo: Repo) -> None:
     """Each question that was asked, with its answer, and no other."""
     _, _, settings = readme(repo).partition("\n## Settings\n")
-    rows = re.findall(r"^\| `(\w+)` \| (?:`(.*)`|none) \| .+\? \|$", settings, re.MULTILINE)
-    assert dict(rows) == repo.deployment.answers
+    rows = iter(table_cells(settings.partition("\n## ")[0]))
+    found = {
+        name[0].content: answer[0].content if answer[0].type == "code_inline" else ""
+        for name, answer, question in zip(rows, rows, rows, strict=True)
+        if question[-1].content.endswith("?")
+    }
+    assert found == repo.deployment.answers
+
+
+def table_cells(markdown: str) -> list[list[Token]]:
+    """Return what is in each cell of the tables, without the heads, as a reader sees it."""
+    tokens = MarkdownIt().enable("table").parse(markdown)
+    pairs = itertools.pairwise(tokens)
+    return [cell.children or [] for cell_open, cell in pairs if cell_open.type == "td_open"]
 
 
 @every_variant

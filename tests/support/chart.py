@@ -84,8 +84,10 @@ def component(manifest: Manifest) -> str:
 
 
 def environment(pod: Manifest) -> dict[str, str]:
-    """Return the variables of a pod's only container, each of which is there once."""
+    """Return the variables of a pod's only container, as Kubernetes reads their `$$`."""
     [container] = pod["spec"]["containers"]
-    variables = {variable["name"]: variable["value"] for variable in container["env"]}
+    variables = {
+        variable["name"]: variable["value"].replace("$$", "$") for variable in container["env"]
+    }
     assert len(container["env"]) == len(variables)
     return variables

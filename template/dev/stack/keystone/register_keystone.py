@@ -29,8 +29,9 @@ def settings() -> dict[str, str]:
     compose = yaml.safe_load(Path("compose.yaml").read_text(encoding="utf-8"))
     prefix = "OS_KEYSTONE_AUTHTOKEN__"
     environment = compose["services"]["placement"]["environment"]
+    # compose and then oslo.config read `$$` as `$`.
     return {
-        name.removeprefix(prefix).lower(): value
+        name.removeprefix(prefix).lower(): value.replace("$$$$", "$")
         for name, value in environment.items()
         if name.startswith(prefix)
     }
