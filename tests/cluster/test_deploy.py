@@ -75,6 +75,7 @@ def test_a_deployment_with_https_passes_its_tests(
         create_certificate(site, tmp_path)
         site.set_values(f"{SMALL_REQUESTS}tls:\n  podSecret: pod-tls\n")
         check_deployment(site)
+        site.make("load", "CLIENTS=2", "SECONDS=2")
         before = set(site.pods())
         with requests_to_all_pods(site) as figures:
             create_certificate(site, tmp_path)

@@ -28,7 +28,8 @@ ANSWERS: dict[str, Any] = {
 # Seconds without a server: twice as long as a readiness probe takes to fail.
 OUTAGE = 30
 
-# Kill all uWSGI processes in the cgroups of a pod. systemd writes "_" for "-" in their names.
+# Kill process 1 of the container in the cgroups of a pod, with which the kernel ends all others.
+# systemd writes "_" for "-" in the names of cgroups.
 KILL = """
 import contextlib, os, pathlib, signal, sys
 names = (sys.argv[1], sys.argv[1].replace("-", "_"))
@@ -37,7 +38,7 @@ for process in pathlib.Path("/proc").glob("[0-9]*"):
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         cgroup = (process / "cgroup").read_text()
         command = (process / "cmdline").read_bytes()
-        if any(name in cgroup for name in names) and b"uwsgi" in command:
+        if any(name in cgroup for name in names) and b"entrypoint.supervisor" in command:
             os.kill(int(process.name), signal.SIGKILL)
             killed += 1
 sys.exit(not killed)
