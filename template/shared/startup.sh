@@ -10,5 +10,9 @@
 #   token                           print a token for tests
 #   load-test URL CLIENTS SECONDS   put load on a running Placement; prints a line of JSON each second
 #   devstack-env PLACEMENT_CONF LOCAL_CONF [HOST_IP]   print the variables for running alongside a devstack
+#   placement-manage [ARGUMENT...]   Placement's own command, with the container's settings
+#   placement-status [ARGUMENT...]   Placement's own command, with the container's settings
+# A link to this file with the name of a command runs that command.
+case ${0##*/} in placement-*) set -- "${0##*/}" "$@" ;; esac
 # exec lets signals reach the server directly. -I keeps the environment and the current folder out of Python.
 exec /opt/placement/bin/python3 -I -m entrypoint "$@"

@@ -116,10 +116,6 @@ BAD = {
     "no database URL": Bad(
         NOAUTH | {DATABASE: f"db.example.com {SECRET}"}, r"is not a database URL"
     ),
-    "database URL with an open password": Bad(
-        NOAUTH | {DATABASE: f"mysql+pymysql://placement:p@{SECRET}@db/placement"},
-        r"is not a database URL: write it as mysql\+pymysql://USER:PASSWORD@HOST/NAME.*URL-encoded",
-    ),
     "unknown database": Bad(
         NOAUTH | {DATABASE: f"mysq://placement:{SECRET}@db/placement"},
         r"the image has no driver for mysq; use .*mysql\+pymysql",
@@ -176,6 +172,62 @@ BAD = {
 }
 
 
+USER = f"u:{SECRET}@h"
+CA = "/etc/ssl/certs/ca-certificates.crt"
+NOT_ENCODED = (
+    r"is not a database URL: write it as mysql\+pymysql://USER:PASSWORD@HOST/NAME.*percent-encoded:"
+    r" %40 for @, %2F for /, %3F for \?"
+)
+# Database URLs that are refused without a connection.
+URLS = {
+    **{
+        f"{driver}://placement:p{character}{SECRET}@db/placement": NOT_ENCODED
+        for driver in ("mysql+pymysql", "postgresql", "postgres")
+        for character in "@/?#"
+    },
+    f"mysql+pymysql://u:p@{SECRET}/x@h/d": NOT_ENCODED,
+    f"mysql+pymysql://u:p@{SECRET}?x@h/d": NOT_ENCODED,
+    f"mysql+pymysql://{USER}": r"names no database: write it as mysql\+pymysql://.*/NAME",
+    f"postgresql://{USER}/": r"names no database",
+    f"postgresql://{USER}?sslmode=require": r"names no database",
+    "sqlite://": r"names no database: write it as sqlite:////PATH",
+    "sqlite:////cats.db?mode=ro": r"the option mode is not supported for sqlite",
+    **{
+        f"mysql+pymysql://{USER}/d?{option}": message
+        for option, message in {
+            "read_default_file=/etc/my.cnf": r"read_default_file is not supported.*ssl_ca",
+            "ssl=true": r"the option ssl is not supported",
+            "ssl_mode=REQUIRED": r"the option ssl_mode is not supported",
+            "ssl_disabled=false": r"ssl_disabled=false is not a valid value",
+            f"plugin=dbcounter&ssl_ca={CA}": r"the option plugin is not supported",
+            f"password={SECRET}": r"the option password is not supported",
+            "ssl_ca=": r"ssl_ca= is not a valid value",
+            "ssl_ca=/absent": r"ssl_ca=/absent cannot be read",
+            "ssl_ca=/etc/passwd": r"the driver refuses an option: .*certificate",
+            "ssl_cert=/etc/passwd": r"without ssl_ca, the server is not verified",
+            "connect_timeout=soon": r"the driver refuses an option: .*'soon'",
+        }.items()
+    },
+    **{
+        f"postgresql://{USER}/d?{option}": message
+        for option, message in {
+            "ssl=true": r"""the driver refuses an option: .*option "ssl\"""",
+            "sslmode=REQUIRED": r"sslmode=REQUIRED is not a valid value",
+            "sslmode=verify-full&sslrootcert=/absent": r"sslrootcert=/absent cannot be read",
+            "service=other": r"the option service is not supported",
+            "sslmode": r"sslmode= is not a valid value",
+        }.items()
+    },
+}
+VALID_URLS = (
+    f"mysql+pymysql://{USER}/d?charset=utf8mb4&ssl_ca={CA}&ssl_check_hostname=false",
+    f"mysql+pymysql://{USER}:3307/d?unix_socket=/run/mysqld/mysqld.sock",
+    f"postgresql+psycopg2://u:p%40%2F%3F@[::1]:5432/d?sslmode=verify-full&sslrootcert={CA}",
+    "postgresql:///d?host=a:5432&host=b:5432&target_session_attrs=read-write",
+    "sqlite:////var/lib/placement/a@b.db?timeout=5",
+)
+
+
 # One of these lines of a file is the database's URL.
 FILES = {
     "nothing": ("\n", r"CONNECTION_FILE=\S+: the file is empty"),
@@ -207,6 +259,8 @@ WRONG_ARGUMENTS = (
     "devstack-env /a",
     "devstack-env /a /b c d",
 )
+# Placement's own commands, which check their arguments themselves.
+OWN_COMMANDS = {"placement-manage", "placement-status"}
 BAD_REQUESTS = {
     "token": r"OS_API__AUTH_STRATEGY is not set",
     "smoke-test placement:80": r"placement:80 is not a URL: write it as http://HOST:PORT",
@@ -226,6 +280,7 @@ def cases() -> dict[str, Case]:
     }
     return {
         **{name: Case(env=bad.env) for name, bad in BAD.items()},
+        **{url: Case(("check-config",), NOAUTH | {DATABASE: url}) for url in (*URLS, *VALID_URLS)},
         **{f"check-config: {name}": Case(("check-config",), BAD[name].env) for name in refused},
         **{
             f"{command}: no URL": Case((command,), NOAUTH | {DATABASE: "nothing"})
@@ -283,6 +338,20 @@ def test_wrong_setting_is_refused(case: str, outcomes: dict[str, Outcome]) -> No
 
 
 @in_one_container
+@pytest.mark.parametrize("url", URLS)
+def test_wrong_database_url_is_refused(url: str, outcomes: dict[str, Outcome]) -> None:
+    line = refusal(outcomes[url])
+    assert line.startswith(f"placement: {DATABASE}")
+    assert re.search(URLS[url], line)
+
+
+@in_one_container
+@pytest.mark.parametrize("url", VALID_URLS)
+def test_database_url_is_valid(url: str, outcomes: dict[str, Outcome]) -> None:
+    assert (outcomes[url].returncode, outcomes[url].stderr) == (0, "")
+
+
+@in_one_container
 @pytest.mark.parametrize("case", ["no port", "no processes", "no threads", "sync from a file"])
 def test_check_config_refuses_what_serve_refuses(case: str, outcomes: dict[str, Outcome]) -> None:
     assert re.search(BAD[case].message, refusal(outcomes[f"check-config: {case}"]))
@@ -305,7 +374,7 @@ def test_unknown_command_is_refused_with_the_known_ones(outcomes: dict[str, Outc
     line = refusal(outcomes["bash"], 2)
     assert "bash is not a command: use serve, db-sync, " in line
     named = line.partition(": use ")[2].partition(", or none")[0].split(", ")
-    assert {line.split()[0] for line in WRONG_ARGUMENTS} == set(named)
+    assert {line.split()[0] for line in WRONG_ARGUMENTS} | OWN_COMMANDS == set(named)
 
 
 @in_one_container

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from entrypoint.__main__ import COMMANDS
+from tests.support.batch import Case, RunBatch
 from tests.support.containers import PORT, Run, Server, Start
 from tests.support.template import ROOT
 
@@ -103,6 +105,29 @@ def test_load_test_counts_failures(command_there: Callable[..., str]) -> None:
     )
     assert first["requests"] == first["failures"] > 0
     assert "refused" in first["reason"]
+
+
+@pytest.mark.parametrize("folder", ["", "/opt/placement/bin/"])
+def test_placements_own_commands_have_the_settings_of_the_server(
+    folder: str, default_server: Server, engine: str
+) -> None:
+    def own(command: str) -> str:
+        arguments = [engine, "exec", default_server.name, *f"{folder}{command}".split()]
+        return subprocess.check_output(arguments, text=True)
+
+    assert re.fullmatch(r"[0-9a-f]{12}\n", own("placement-manage db version"))
+    assert "Upgrade Check Results" in own("placement-status upgrade check")
+
+
+def test_placements_own_sync_reads_files_and_records_the_release(
+    run_batch: RunBatch,
+) -> None:
+    """As with db-sync: by itself, Placement would record no release and take no lock."""
+    env = {"OS_PLACEMENT_DATABASE__CONNECTION_FILE": "{folder}/url"}
+    case = Case(("placement-manage", "db", "sync"), env, {"url": "sqlite:///{folder}/own.db"})
+    outcome = run_batch({"sync": case})["sync"]
+    assert outcome.returncode == 0, outcome.stderr
+    assert {"own.db", "own.db.lock"} <= set(outcome.files)
 
 
 def test_startup_script_describes_every_command() -> None:

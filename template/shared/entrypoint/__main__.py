@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from entrypoint.errors import UsageError, report_errors
 from entrypoint.signals import handle_signals
+from entrypoint.variables import ignore_others
 
 
 class Command(NamedTuple):
@@ -19,6 +20,8 @@ class Command(NamedTuple):
 
     def takes(self, given: list[str]) -> bool:
         """Return whether the command takes these arguments; those in brackets are optional."""
+        if self.arguments.endswith("...]"):
+            return True
         accepted = re.findall(r"\[[^]]*\]|\S+", self.arguments)
         if self.arguments.startswith("[--"):
             option = self.arguments.strip("[]").split()
@@ -48,11 +51,14 @@ COMMANDS = {
     "token": Command("client", "print_token"),
     "load-test": Command("client", "load_test", "URL CLIENTS SECONDS"),
     "devstack-env": Command("devstack_env", "devstack_env", "PLACEMENT_CONF LOCAL_CONF [HOST_IP]"),
+    "placement-manage": Command("database.schema", "placement_manage", "[ARGUMENT...]"),
+    "placement-status": Command("database.schema", "placement_status", "[ARGUMENT...]"),
 }
 
 
 def main(arguments: list[str]) -> None:
     """Run the command that is named, or serve."""
+    ignore_others()
     name, *given = arguments or ["serve"]
     command = COMMANDS.get(name)
     if command is None:

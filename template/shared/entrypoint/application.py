@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote
@@ -32,11 +33,13 @@ def load() -> Application:
     """Load Placement when its database is ready."""
     from placement import db_api, deploy, wsgi
 
+    from entrypoint import options
     from entrypoint.database import connection
 
     load_placement: Callable[[Any], Application] = deploy.loadapp
 
     def load_on_ready_database(config: Any) -> Application:
+        options.check_policy(config)
         with connection.preparation(config):
             prepare(config)
             application = load_placement(config)
@@ -44,6 +47,8 @@ def load() -> Application:
 
     # Placement has no hook between reading its configuration and writing to the database.
     deploy.loadapp = load_on_ready_database
+    # The files that oslo.config reads depend on the program's name: `uwsgi` would have its own.
+    sys.argv = [options.PROGRAM]
     application: Application = wsgi.init_application()
     # Each serving process opens its own connections. These would only add to their number.
     db_api.get_placement_engine().dispose()

@@ -16,7 +16,7 @@ from oslo_log import log
 from placement import conf as placement_conf
 
 from entrypoint import database, options
-from entrypoint.devstack_files import Settings, normalize, read_local_conf, read_placement_conf
+from entrypoint.devstack_files import Settings, read_local_conf, read_placement_conf
 from entrypoint.errors import StartError, report
 from entrypoint.variables import (
     AUTH_STRATEGY,
@@ -25,6 +25,7 @@ from entrypoint.variables import (
     KEYSTONE_PREFIX,
     known_variables,
     literal,
+    names,
 )
 
 HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+")
@@ -60,7 +61,9 @@ def translate(settings: Settings) -> dict[str, str]:
     variables: dict[str, str] = {}
     unknown = dict(settings)
     for variable, (group, option) in known_variables(config).items():
-        for key in names(group or "default", option):
+        # Its name until 2017, which keystonemiddleware no longer knows.
+        old = [(group, "auth_uri")] if option.dest == "www_authenticate_uri" else []
+        for key in (*names(group or "default", option), *old):
             if key in settings:
                 unknown.pop(key, None)
                 variables.setdefault(variable, settings[key])
@@ -72,16 +75,6 @@ def translate(settings: Settings) -> dict[str, str]:
         if left_out:
             report(f"left out, because {reason}: {', '.join(left_out)}")
     return {name: value for name, value in variables.items() if name not in for_logs}
-
-
-def names(group: str, option: cfg.Opt) -> Iterator[tuple[str, str]]:
-    """Yield the names by which an option may be set: its own, then its deprecated ones."""
-    yield normalize(group), normalize(option.dest)
-    for old in option.deprecated_opts:
-        yield normalize(old.group or group), normalize(old.name or option.dest)
-    if option.dest == "www_authenticate_uri":
-        # Its name until 2017, which keystonemiddleware no longer knows.
-        yield group, "auth_uri"
 
 
 def complete(variables: dict[str, str], local: dict[str, str]) -> None:

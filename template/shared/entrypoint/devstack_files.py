@@ -10,6 +10,7 @@ from string import Template
 from oslo_config import cfg, iniparser
 
 from entrypoint.errors import StartError
+from entrypoint.variables import normalize
 
 LOCALRC = "local|localrc"
 SECTION = re.compile(r"^\[\[(.+\|.*)\]\].*$", re.MULTILINE)
@@ -50,11 +51,6 @@ def read_placement_conf(path: str) -> Settings:
             " placement.conf that devstack wrote"
         )
     return settings
-
-
-def normalize(name: str) -> str:
-    """Return the name of a group or an option in one spelling, for comparisons."""
-    return name.lower().replace("-", "_")
 
 
 def read_local_conf(path: str) -> dict[str, str]:

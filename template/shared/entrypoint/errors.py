@@ -23,12 +23,16 @@ class UsageError(StartError):
     exit_code = 2
 
 
-def one_line(text: object) -> str:
-    """Return the text in one line, without the password of any URL and without SQL statements."""
-    line = " ".join(str(text).split())
-    line = re.sub(r" ?(\[SQL: |\(Background on this error).*", "", line)
+def hide_passwords(text: str) -> str:
+    """Return the text without the password of any URL."""
     # In an example of a URL, the word PASSWORD shows where the password belongs.
-    return re.sub(r"(\w://[^:/@\s]*):(?!PASSWORD@)[^/\s]*@", r"\1:***@", line)
+    return re.sub(r"(\w://[^:@\s]*):(?!PASSWORD@)\S*@", r"\1:***@", text)
+
+
+def one_line(text: object) -> str:
+    """Return the text in one line, without passwords in URLs and without SQL statements."""
+    line = " ".join(str(text).split())
+    return hide_passwords(re.sub(r" ?(\[SQL: |\(Background on this error).*", "", line))
 
 
 def report(text: object) -> None:
@@ -41,7 +45,8 @@ def report(text: object) -> None:
 def report_errors() -> Iterator[None]:
     """Report an error of the block and end the process, even inside uWSGI.
 
-    The log gets the traceback of an unexpected error.
+    The log gets the traceback of an unexpected error. Its exit code differs from 1, which is a
+    warning of the upgrade check.
     """
     try:
         yield
@@ -50,8 +55,8 @@ def report_errors() -> Iterator[None]:
         report(error)
         code = error.exit_code
     except Exception as error:
-        traceback.print_exc(file=sys.stdout)
+        print(hide_passwords(traceback.format_exc()))
         report(f"{type(error).__name__}: {error} (the log has the details)")
-        code = 1
+        code = 2
     sys.stdout.flush()
     os._exit(code)

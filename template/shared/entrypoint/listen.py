@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import socket
 import ssl
 from pathlib import Path
@@ -26,10 +25,10 @@ def prepare(port: int) -> None:
     tls = certificate()
     lines = [f"listen {address}{' ssl' if tls else ''};" for address in addresses]
     try:
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        FOLDER.mkdir(mode=0o700)
+        FOLDER.mkdir(mode=0o700, exist_ok=True)
         for name, path in tls.items():
             # nginx opens the link for each TLS handshake, so it serves a renewed certificate.
+            (FOLDER / name).unlink(missing_ok=True)
             (FOLDER / name).symlink_to(path)
             lines.append(f"{name} $folder/{name};")
         (FOLDER / "listen.conf").write_text("\n".join([*lines, ""]))

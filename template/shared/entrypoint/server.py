@@ -10,7 +10,7 @@ from oslo_config import cfg
 
 from entrypoint import listen, options, supervisor
 from entrypoint.errors import STDERR_VARIABLE, StartError
-from entrypoint.variables import whole_number
+from entrypoint.variables import CONTAINER, ignored, whole_number
 
 MAX_PROCESSES = 8
 THREADS = 4
@@ -25,9 +25,6 @@ def serve() -> None:
     config = options.load()
     number, processes, threads = check(config)
     listen.prepare(number)
-    # uWSGI would read them as options: Kubernetes sets some for a Service named uwsgi.
-    for name in [name for name in os.environ if name.startswith("UWSGI_")]:
-        del os.environ[name]
     os.environ.update(UWSGI_PROCESSES=str(processes), UWSGI_THREADS=str(threads))
     if not config.placement_database.connection.startswith("sqlite"):
         options.set_defaults(config, pool(threads))
@@ -47,6 +44,7 @@ def check_config() -> None:
     config = options.load()
     check(config)
     database.check_url(config)
+    options.check_policy(config)
     print("the configuration is valid")
 
 
@@ -58,7 +56,11 @@ def pool(threads: int) -> dict[str, str]:
 def check(config: cfg.ConfigOpts) -> tuple[int, int, int]:
     """Return the port, the processes and the threads that are set."""
     options.require_auth_strategy(config)
-    for name in ("DB_SYNC", "PORT", "UWSGI_PROCESSES", "UWSGI_THREADS"):
+    options.check_files(config)
+    if ignored:
+        names = ", ".join(dict.fromkeys(ignored))
+        print(f"ignored, because the container has no such setting: {names}", flush=True)
+    for name in CONTAINER:
         if f"{name}_FILE" in os.environ:
             raise StartError(
                 f"{name}_FILE is not supported, only files for OS_ variables are: set {name}"

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,12 +19,40 @@ AUTH_TYPE = f"{KEYSTONE_PREFIX}AUTH_TYPE"
 AUTH_SECTION = f"{KEYSTONE_PREFIX}AUTH_SECTION"
 # A misspelt variable in placedock's readme, and the correct name.
 PLACEDOCK = {f"{KEYSTONE_PREFIX}USER": f"{KEYSTONE_PREFIX}USERNAME"}
+# The container's own variables, which no file can set.
+CONTAINER = ("DB_SYNC", "PORT", "TLS_CERT", "TLS_KEY", "UWSGI_PROCESSES", "UWSGI_THREADS")
+# Files of CA certificates, for all Python libraries.
+CA_FILES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+# What else may reach Placement and its libraries; the engine or the kubelet set the last ones.
+KEPT = {*CONTAINER, *CA_FILES, "LANG", "PATH", "PGCONNECT_TIMEOUT", "TZ"}
+KEPT |= {*(f"{name}_FILE" for name in CONTAINER), "HOME", "HOSTNAME", "PWD", "TERM", "container"}
+# Variables of Placement that are no options: the check and other commands would not follow them.
+REFUSED = {
+    "OS_PLACEMENT_CONFIG_DIR": "mount the folder at /etc/placement, and unset it",
+    "OS_WSGI_PROFILER": "the image has no profiler: unset it",
+}
+# The variables that are ignored, except those of Kubernetes for each Service.
+ignored: list[str] = []
 # No option needs more bytes than this.
 MAX_FILE = 64 * 1024
 # The options whose value came from a file: no message shows it.
 from_file: set[str] = set()
 
 Known = dict[str, tuple[str | None, cfg.Opt]]
+
+
+def ignore_others() -> None:
+    """Delete each variable that could steer a library or the server past all checks.
+
+    Among them are http_proxy, PYTHONPATH, PGHOST and UWSGI_HTTP_SOCKET. Without a home folder, no
+    library finds a file there: ~/.placement, ~/.netrc, ~/.pgpass.
+    """
+    for name in sorted(os.environ):
+        if name not in KEPT and not name.startswith(("OS_", "LC_", "MALLOC_")):
+            del os.environ[name]
+            if not re.search(r"_SERVICE_|_PORT", name):
+                ignored.append(name)
+    os.environ["HOME"] = "/nonexistent"
 
 
 def variable_of(group: str, option: str) -> str:
@@ -40,6 +69,18 @@ def known_variables(config: cfg.ConfigOpts) -> Known:
         for group, options in groups
         for name, entry in options.items()
     }
+
+
+def normalize(name: str) -> str:
+    """Return the name of a group or an option in one spelling, for comparisons."""
+    return name.lower().replace("-", "_")
+
+
+def names(group: str, option: cfg.Opt) -> Iterator[tuple[str, str]]:
+    """Yield the names by which an option may be set: its own, then its deprecated ones."""
+    yield normalize(group), normalize(option.dest)
+    for old in option.deprecated_opts:
+        yield normalize(old.group or group), normalize(old.name or option.dest)
 
 
 def option_variables() -> Iterator[str]:
@@ -115,7 +156,9 @@ def read_secret(name: str, path: Path) -> str:
 
 
 def refuse_unknown(known: Known) -> None:
-    """Refuse a variable that Placement would silently ignore."""
+    """Refuse a variable that Placement would silently ignore, or use unchecked."""
+    for name in REFUSED.keys() & os.environ.keys():
+        raise StartError(f"{name} is not supported: {REFUSED[name]}")
     for name in option_variables():
         if name not in known:
             raise unknown(name, nearest_variable(name, list(known)))

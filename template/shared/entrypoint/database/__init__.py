@@ -4,6 +4,7 @@ import os
 import re
 import socket
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -12,49 +13,113 @@ from oslo_db.sqlalchemy import exc_filters
 from sqlalchemy import exc as sa_exc
 
 from entrypoint.errors import StartError
-from entrypoint.variables import CONNECTION
 
+PREFIX = "OS_PLACEMENT_DATABASE__"
 # The drivers in the image whose errors oslo.db knows. The first of each database is the one to use.
 DRIVERS = {
     "sqlite": ("sqlite", "sqlite+pysqlite"),
     "postgresql": ("postgresql+psycopg2", "postgresql"),
     "mysql": ("mysql+pymysql",),
 }
-# PyMySQL's error does not name the file that it cannot read.
-TLS_FILES = {"ssl_ca", "ssl_cert", "ssl_key"}
+# The drivers' errors do not name the file that they cannot read.
+TLS_FILES = {"ssl_ca", "ssl_cert", "ssl_key", "sslrootcert", "sslcert", "sslkey"}
+# Without ssl_ca, PyMySQL does not verify the server.
+MYSQL_TLS = {"ssl_cert", "ssl_check_hostname", "ssl_cipher", "ssl_key"}
+# The options of a URL that have an effect, and the one that their names promise.
+OPTIONS = {
+    "sqlite": {"timeout"},
+    "mysql": {
+        *("bind_address", "charset", "collation", "connect_timeout", "init_command"),
+        *("program_name", "read_timeout", "sql_mode", "ssl_ca", "ssl_disabled", "unix_socket"),
+        "write_timeout",
+        *MYSQL_TLS,
+    },
+}
+# Options of PostgreSQL's client that replace other parts of the URL, or read them from a file.
+REPLACING = {"database", "dbname", "dsn", "passfile", "password", "service", "user"}
+# PyMySQL would read `ssl_disabled=false` as true.
+VALUES = {
+    "sslmode": {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
+    "ssl_disabled": {"true"},
+}
+# SQLAlchemy reads more than this, and differently with each unencoded character.
+SERVER_URL = re.compile(r"[\w+]+://([^/?#@]*@)?[^/?#@]*(/[^/?#@]*)?(\?[^#@]*)?")
 # Seconds after which a connection to an unreachable server times out.
 TCP_TIMEOUT = 10
 
 
 def check_url(config: cfg.ConfigOpts) -> sa.URL:
     """Return the database's URL, or report what is wrong with it, without its password."""
+    group = config.placement_database
+    parameters = group.connection_parameters or ""
+    if group.slave_connection:
+        check(f"{PREFIX}SLAVE_CONNECTION", group.slave_connection, parameters)
+    return check(f"{PREFIX}CONNECTION", group.connection, parameters)
+
+
+def check(variable: str, connection: str, parameters: str) -> sa.URL:
+    """Return the URL in a variable, with the parameters that oslo.db would append."""
     not_a_url = StartError(
-        f"{CONNECTION} is not a database URL: write it as mysql+pymysql://USER:PASSWORD@HOST/NAME,"
-        " with every special character of the password URL-encoded"
+        f"{variable} is not a database URL: write it as mysql+pymysql://USER:PASSWORD@HOST/NAME,"
+        " with every special character of the password percent-encoded: %40 for @, %2F for /,"
+        " %3F for ?, %23 for #, %25 for %"
     )
     try:
-        url = sa.make_url(config.placement_database.connection)
+        url = sa.make_url(connection)
     except (sa_exc.ArgumentError, ValueError) as error:
         raise not_a_url from error
-    if "@" in (url.host or ""):  # the rest of a password that contains an @
-        raise not_a_url
-    if url.drivername not in DRIVERS.get(url.get_backend_name(), ()):
+    backend = url.get_backend_name()
+    if url.drivername not in DRIVERS.get(backend, ()):
+        if backend not in DRIVERS and not SERVER_URL.fullmatch(connection):
+            raise not_a_url
         raise StartError(
-            f"{CONNECTION}: the image has no driver for {url.drivername}; use sqlite:///,"
+            f"{variable}: the image has no driver for {url.drivername}; use sqlite:///,"
             " postgresql+psycopg2://, or mysql+pymysql:// for MySQL and MariaDB"
         )
-    if url.get_backend_name() == "mysql" and not str(url.password or "").isascii():
+    if backend != "sqlite" and not SERVER_URL.fullmatch(connection):
+        raise not_a_url
+    if url.database in (None, "", ":memory:"):
+        example = "sqlite:////PATH" if backend == "sqlite" else f"{url.drivername}://.../NAME"
+        raise StartError(f"{variable} names no database: write it as {example}")
+    if backend == "mysql" and not str(url.password or "").isascii():
         raise StartError(
-            f"{CONNECTION}: the driver for MySQL and MariaDB supports only passwords of ASCII"
+            f"{variable}: the driver for MySQL and MariaDB supports only passwords of ASCII"
             " characters: change the user's password"
         )
-    for option in TLS_FILES & url.query.keys():
-        if not os.access(str(url.query[option]), os.R_OK):
+    query = "&".join((connection.partition("?")[2], parameters))
+    url = url.update_query_string(parameters, append=True)
+    check_options(variable, url, dict(parse_qsl(query, keep_blank_values=True)))
+    return url
+
+
+def check_options(variable: str, url: sa.URL, given: dict[str, str]) -> None:
+    """Refuse options that the driver would refuse, ignore, or use to do without TLS."""
+    backend = url.get_backend_name()
+    supported = OPTIONS.get(backend)
+    for name, value in given.items():
+        if name in REPLACING or (supported and name not in supported):
+            advice = f"use only {', '.join(sorted(supported))}" if supported else "remove it"
             raise StartError(
-                f"{CONNECTION}: {option}={url.query[option]} cannot be read: mount the file so that"
+                f"{variable}: the option {name} is not supported for {url.drivername}: {advice}"
+            )
+        if not value or value not in VALUES.get(name, {value}):
+            raise StartError(f"{variable}: {name}={value} is not a valid value")
+        if name in TLS_FILES and not os.access(value, os.R_OK):
+            raise StartError(
+                f"{variable}: {name}={value} cannot be read: mount the file so that"
                 f" uid {os.getuid()} can read it"
             )
-    return url
+    if MYSQL_TLS & given.keys() and "ssl_ca" not in given:
+        raise StartError(f"{variable}: without ssl_ca, the server is not verified: add ssl_ca")
+    dialect = url.get_dialect()
+    try:
+        _, arguments = dialect().create_connect_args(url)
+        if backend == "mysql":
+            dialect.import_dbapi().Connection(**arguments, defer_connect=True)
+        if backend == "postgresql":
+            dialect.import_dbapi().extensions.make_dsn(**arguments)
+    except Exception as error:
+        raise StartError(f"{variable}: the driver refuses an option: {error}") from error
 
 
 def name_of(url: sa.URL) -> str:

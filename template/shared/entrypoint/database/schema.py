@@ -2,18 +2,22 @@
 
 import contextlib
 import fcntl
-import os
+import importlib
+import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 from oslo_config import cfg
 from placement.db.sqlalchemy import migration, models
 
+from entrypoint import options
 from entrypoint.database import release
-from entrypoint.database.connection import WRITABLE_VOLUME, command, connect
+from entrypoint.database.connection import WRITABLE_VOLUME, command, connect, preparation
 from entrypoint.errors import StartError
 from entrypoint.signals import block_signals
 
@@ -28,8 +32,6 @@ UNLOCK = {
     "mysql": "SELECT RELEASE_LOCK('placement_db_sync')",
 }
 VERSION_TABLE = "alembic_version"
-MANAGE = "/opt/placement/bin/placement-manage"
-STATUS = "/opt/placement/bin/placement-status"
 
 
 def db_sync() -> None:
@@ -45,21 +47,46 @@ def upgrade_check() -> None:
         with command() as config:
             engine = connect(config)
             release.refuse_step(engine)
-            has_schema = migration.version(engine=engine) is not None
+            if migration.version(engine=engine) is None:
+                print("the database has no schema yet: nothing to upgrade")
+            else:
+                run_own("status", "upgrade", "check")
     except StartError as error:
         error.exit_code = 2
         raise
-    if not has_schema:
-        print("the database has no schema yet: nothing to upgrade")
-        return
-    os.execv(STATUS, [STATUS, "upgrade", "check"])
 
 
 def online_data_migrations(*arguments: str) -> None:
     """Migrate old rows, even while Placement serves: all of them, or at most N."""
     with command() as config:
         require_schema(config)
-    os.execv(MANAGE, [MANAGE, "db", "online_data_migrations", *arguments])
+        run_own("manage", "db", "online_data_migrations", *arguments)
+
+
+def placement_manage(*arguments: str) -> None:
+    """Run Placement's own `placement-manage` with the container's settings."""
+    if arguments == ("db", "sync"):
+        db_sync()
+        return
+    with preparation(options.load()):
+        run_own("manage", *arguments)
+
+
+def placement_status(*arguments: str) -> None:
+    """Run Placement's own `placement-status` with the container's settings."""
+    if arguments == ("upgrade", "check"):
+        upgrade_check()
+        return
+    with preparation(options.load()):
+        run_own("status", *arguments)
+
+
+def run_own(name: str, *arguments: str) -> NoReturn:
+    """Run a command of Placement, which reads the same settings again, and exit."""
+    # It would report that the database is configured already.
+    logging.getLogger("placement.db_api").setLevel(logging.ERROR)
+    sys.argv = [options.PROGRAM, *arguments]
+    sys.exit(importlib.import_module(f"placement.cmd.{name}").main())
 
 
 def sync(config: cfg.ConfigOpts) -> None:
