@@ -49,6 +49,63 @@ def test_resource_classes_can_be_created_at_once(
     assert names <= {each["name"] for each in created}
 
 
+def test_allocation_candidates_without_a_trait(
+    any_image: str, postgresql: DatabaseServer, start: Callable[..., Server]
+) -> None:
+    """Of two trees, the one whose child has the forbidden trait is no candidate."""
+    placement = start(any_image, {URL: postgresql.new_database()})
+    body = {"resource_provider_generation": 0, "traits": ["HW_NUMA_ROOT"]}
+    roots = []
+    for number in range(2):
+        root, child = (f"{number}{each}000000-0000-0000-0000-000000000000" for each in "12")
+        create_provider(placement, root, None)
+        create_provider(placement, child, root)
+        inventory = {"resource_provider_generation": 0, "inventories": {"VCPU": {"total": 4}}}
+        url = f"/resource_providers/{child}"
+        if number:
+            put(placement, f"{url}/traits", body)
+            inventory["resource_provider_generation"] = 1
+        put(placement, f"{url}/inventories", inventory)
+        roots.append(root)
+    url = "/allocation_candidates?resources=VCPU:1&required=!HW_NUMA_ROOT"
+    answer = placement.client.get(url, headers=HEADERS)
+    assert answer.status_code == 200
+    found = answer.json()["provider_summaries"].values()
+    assert {summary["root_provider_uuid"] for summary in found} == {roots[0]}
+
+
+def test_whole_floats_are_allocated(
+    any_image: str, mariadb: DatabaseServer, start: Callable[..., Server]
+) -> None:
+    """MariaDB reports the usage as a decimal."""
+    placement = start(any_image, {URL: mariadb.new_database()})
+    provider = "10000000-0000-0000-0000-000000000000"
+    create_provider(placement, provider, None)
+    inventory = {"resource_provider_generation": 0, "inventories": {"VCPU": {"total": 4}}}
+    put(placement, f"/resource_providers/{provider}/inventories", inventory)
+    for number in range(2):
+        body = {
+            "allocations": {provider: {"resources": {"VCPU": 1.0}}},
+            "project_id": "project",
+            "user_id": "user",
+            "consumer_generation": None,
+            "consumer_type": "INSTANCE",
+        }
+        put(placement, f"/allocations/{number}0000000-0000-0000-0000-000000000001", body)
+
+
+def create_provider(placement: Server, uuid: str, parent: str | None) -> None:
+    """Create a provider, whose name is its UUID."""
+    body = {"name": uuid, "uuid": uuid, "parent_provider_uuid": parent}
+    assert placement.client.post("/resource_providers", json=body, headers=HEADERS).is_success
+
+
+def put(placement: Server, path: str, body: object) -> None:
+    """Send a PUT request that succeeds."""
+    answer = placement.client.put(path, json=body, headers=HEADERS)
+    assert answer.is_success, answer.text
+
+
 @pytest.mark.usefixtures("newest")
 def test_build_skips_a_patch_that_does_not_apply(
     engine: str, render: Render, tmp_path: Path
