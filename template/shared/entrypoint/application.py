@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from entrypoint.errors import STDERR_VARIABLE, report_errors
+from entrypoint.logs import escape_log
 from entrypoint.signals import handle_signals
 from entrypoint.supervisor import LOADED, SUPERVISOR_VARIABLE
 
@@ -24,6 +25,7 @@ def start() -> Application:
     with report_errors():
         application = load()
     logging.getLogger("placement.requestlog").addFilter(is_logged)
+    escape_log()
     if STDERR_VARIABLE in os.environ:
         os.close(int(os.environ.pop(STDERR_VARIABLE)))
     return split_uri(application)
@@ -43,7 +45,10 @@ def load() -> Application:
         with connection.preparation(config):
             prepare(config)
             application = load_placement(config)
-        return answer_503(application) if config.api.auth_strategy == "keystone" else application
+        if config.api.auth_strategy != "keystone":
+            return application
+        accept_only_bytes()
+        return answer_503(application)
 
     # Placement has no hook between reading its configuration and writing to the database.
     deploy.loadapp = load_on_ready_database
@@ -89,6 +94,23 @@ def answer_503(application: Application) -> Application:
             return unavailable(environ, start_response)
 
     return answer
+
+
+def accept_only_bytes() -> None:
+    """Treat each value in memcached that is not bytes as missing: keystonemiddleware stores none.
+
+    python-memcached would unpickle a value if memcached says that it is a pickle. Whoever can write
+    to memcached could so run code in Placement.
+    """
+    import memcache
+
+    receive = memcache.Client._recv_value
+
+    def receive_bytes(client: Any, server: Any, flags: int, length: int) -> Any:
+        value = receive(client, server, 0, length)  # without flags, it is returned as it is
+        return None if flags else value
+
+    memcache.Client._recv_value = receive_bytes
 
 
 def split_uri(application: Application) -> Application:

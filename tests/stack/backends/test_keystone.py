@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import socket
 import subprocess
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -233,13 +236,49 @@ def cached(stack: Stack) -> dict[str, str]:
     return {key: " ".join(send_command(memcached, f"get {key}")[1:]) for key in keys}
 
 
-def send_command(host: str, command: str) -> list[str]:
+def send_command(host: str, command: str, value: bytes | None = None) -> list[str]:
     """Return the lines of memcached's answer."""
     with socket.create_connection((host, 11211), timeout=10) as connection:
-        connection.sendall(f"{command}\r\n".encode())
+        data = b"" if value is None else value + b"\r\n"
+        connection.sendall(f"{command}\r\n".encode() + data)
         with connection.makefile(encoding="latin-1") as answer:
             lines = (line.strip() for line in answer)
-            return list(takewhile(lambda line: line not in ("END", "OK"), lines))
+            return list(takewhile(lambda line: line not in ("END", "OK", "STORED"), lines))
+
+
+# The folder that a planted value creates if it is unpickled.
+FOLDER = "/var/lib/placement/planted"
+
+
+class Call:
+    """A value that creates the folder when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        """Return what pickle calls."""
+        return os.mkdir, (FOLDER,)
+
+
+# The values that memcached may hold besides bytes, by the flags of python-memcached.
+PLANTED = {
+    1: pickle.dumps(Call()),
+    2: b"no number",
+    8: zlib.compress(b"no token"),
+    16: b"\xff",
+}
+
+
+def test_planted_values_are_not_loaded(stack: Stack, token: str) -> None:
+    """Placement validates the token again, whoever has written to memcached."""
+    assert status(stack, token) == 200
+    memcached = address(stack.engine, container(stack, "memcached"))
+    for flags, value in PLANTED.items():
+        for key in cached(stack):
+            send_command(memcached, f"set {key} {flags} 60 {len(value)}", value)
+        assert status(stack, token) == 200
+    command = ["exec", container(stack, "placement"), "/opt/placement/bin/python3", "-c"]
+    script = f"import os; print(os.path.exists({FOLDER!r}))"
+    found = subprocess.check_output([stack.engine, *command, script], text=True)
+    assert found == "False\n"
 
 
 @pytest.mark.parametrize(
