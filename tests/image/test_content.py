@@ -149,11 +149,11 @@ def test_entry_point_is_in_the_virtual_environment(content: Content) -> None:
 def test_every_patch_is_applied(content: Content) -> None:
     (placement,) = content.matching(r"opt/placement/lib/python3\.\d+/site-packages/placement")
     for path in (ROOT / "template/image/patches").iterdir():
-        patch = path.read_text(encoding="utf-8")
-        added = re.findall(r"^\+(?!\+\+ )(.*)$", patch, re.M)
-        (target,) = re.findall(r"^\+\+\+ b/placement(/.*)$", patch, re.M)
-        lines = content.text(placement + target).splitlines()
-        assert [line for line in added if line not in lines] == []
+        for change in path.read_text(encoding="utf-8").split("\n--- ")[1:]:
+            added = re.findall(r"^\+(?!\+\+ )(.*)$", change, re.M)
+            (target,) = re.findall(r"^\+\+\+ b/placement(/.*)$", change, re.M)
+            lines = content.text(placement + target).splitlines()
+            assert [line for line in added if line not in lines] == []
 
 
 def test_user_is_not_root(content: Content) -> None:

@@ -68,7 +68,7 @@ WRITES: dict[str, Any] = {
 # JSON values that none of these requests can have in any place.
 HOSTILE = {
     "900 levels": "[" * 900 + "]" * 900,
-    "no end": "[" * 100_000,
+    "no end": "[" * 30_000,
     "a lone surrogate": LONE,
     "NUL": r'"\u0000"',
     "NaN": "NaN",
@@ -105,14 +105,15 @@ INVALID = {
     "consumer and a line feed": ("POST /allocations", json.dumps({f"{CONSUMER}\n": allocation()})),
     "mixed items": (
         f"PUT {PROVIDER}/aggregates",
-        json.dumps({"aggregates": [*range(50_000), "a"], "resource_provider_generation": 1}),
+        json.dumps({"aggregates": [*range(20_000), "a"], "resource_provider_generation": 1}),
     ),
     "many arrays": ("POST /resource_providers", "[" + "[]," * 40_000 + "[]]"),
     "query that is not UTF-8": ("GET /usages?project_id=%ff", ""),
     "NUL in a query": ("GET /usages?project_id=%00", ""),
     "NUL in a name": ("GET /resource_providers?name=%00", ""),
     "5000 digits": (f"GET {CANDIDATES}&limit={DIGITS * 13}", ""),
-    "parameter and a line feed": (f"GET {CANDIDATES}&required_a%0a=A", ""),
+    "no number, then a number": (f"GET {CANDIDATES}&limit=a&limit=1", ""),
+    "negative, then a number": (f"GET {CANDIDATES}&limit=-1&limit=1", ""),
 }
 
 
@@ -150,12 +151,6 @@ def test_invalid_requests_are_refused(engine: str, placement: Server) -> None:
     assert {name: status for name, status in statuses.items() if status not in (400, 409)} == {}
     assert {name: statuses[name] for name in INVALID} == dict.fromkeys(INVALID, 400)
     assert "Traceback" not in logs(engine, placement.name)
-
-
-def test_last_of_two_limits_counts(default_server: Server) -> None:
-    """It is the one that the schema has checked."""
-    for first in ("a", "-1"):
-        assert send(default_server, "GET", f"{CANDIDATES}&limit={first}&limit=1") == 200
 
 
 def test_character_that_the_database_lacks_is_refused(
