@@ -58,7 +58,10 @@ def run(folder: Path, name: str, service: Service) -> tuple[int, unittest.TestRe
     path = folder / FUNCTIONAL / "gabbits" / name
     content = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
     # No certificate is checked over HTTP, and loading the CA certificates is slower than a request.
-    content.setdefault("defaults", {})["cert_validate"] = False
+    defaults = content.setdefault("defaults", {})
+    defaults["cert_validate"] = False
+    # Each test of gabbi has its own client, and never closes it.
+    defaults.setdefault("request_headers", {})["connection"] = "close"
     tests = content["tests"] = [test for test in content["tests"] if (name, test["name"]) != UNSENT]
     if service.database.get_backend_name() == "postgresql" and name == UNSORTED[0]:
         compare_sorted(tests)
