@@ -12,6 +12,13 @@ MAKEFILES = {
 }
 """The paths that hold a file which the Makefile includes, next to the scripts that it runs."""
 
+UPSTREAM_FIXES = {
+    "capacity-check-log": "2025.2",
+    "changes-when-over-capacity": "2025.1",
+    "wide-provider-trees": "2025.2",
+}
+"""Patches with upstream's own fixes, and the only release that PyPI has without the fix."""
+
 
 class Files(Readme):
     """Which paths of template/ are rendered."""
@@ -34,6 +41,8 @@ class Files(Readme):
         }
         for server in SERVER_TITLES:
             rendered[f"dev/stack/servers/{server}"] = server in self.dev_services
+        for patch, release in UPSTREAM_FIXES.items():
+            rendered[f"image/patches/{patch}.patch"] = self.release == release
         rendered |= {f"docs/{page}": bool(topics) for page, topics in self.page_topics().items()}
         return [path for path, is_rendered in rendered.items() if not is_rendered]
 

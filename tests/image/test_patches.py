@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.support.containers import NEWEST, Server, new_name
+from tests.support.containers import NEWEST, Server, logs, new_name
 from tests.support.servers import DatabaseServer
 from tests.support.template import Render
 
@@ -92,6 +93,60 @@ def test_whole_floats_are_allocated(
             "consumer_type": "INSTANCE",
         }
         put(placement, f"/allocations/{number}0000000-0000-0000-0000-000000000001", body)
+
+
+def test_provider_over_its_capacity_can_be_used_less(
+    image: Callable[[str], str], start: Callable[..., Server]
+) -> None:
+    """Placement 13.0.1 refuses every change of its allocations: LP#2104040."""
+    client = start(image("2025.1")).client
+    client.headers.update(HEADERS)
+    provider, consumer = str(uuid.uuid4()), f"/allocations/{uuid.uuid4()}"
+
+    def set_total(total: int, generation: int) -> int:
+        inventories = {"inventories": {"VCPU": {"total": total}}}
+        body = {"resource_provider_generation": generation, **inventories}
+        return client.put(f"/resource_providers/{provider}/inventories", json=body).status_code
+
+    def allocate(used: int) -> int:
+        body = client.get(consumer).json()
+        body |= {"allocations": {provider: {"resources": {"VCPU": used}}}}
+        names = {"project_id": "one", "user_id": "one", "consumer_type": "INSTANCE"}
+        return client.put(consumer, json={"consumer_generation": None, **names, **body}).status_code
+
+    client.post("/resource_providers", json={"name": "full", "uuid": provider}).raise_for_status()
+    assert (set_total(4, 0), allocate(4)) == (200, 204)
+    assert set_total(2, 2) == 200
+    assert [allocate(used) for used in (5, 4, 3, 4)] == [409, 204, 204, 409]
+
+
+@pytest.mark.parametrize("optimize", ["False", "True"])
+def test_candidates_of_a_wide_provider_tree(
+    optimize: str, engine: str, image: Callable[[str], str], start: Callable[..., Server]
+) -> None:
+    """Placement 14.0.0 lacks the option, LP#2126751, and logs each combination, LP#2126438."""
+    env = {
+        "OS_WORKAROUNDS__OPTIMIZE_FOR_WIDE_PROVIDER_TREES": optimize,
+        "OS_PLACEMENT__MAX_ALLOCATION_CANDIDATES": "100",
+        "OS_DEFAULT__DEBUG": "True",
+    }
+    server = start(image("2025.2"), env)
+    client = server.client
+    client.headers.update(HEADERS)
+    width = 8 if optimize == "True" else 4  # of 8, all combinations are 16 million
+    root, *children = (str(uuid.uuid4()) for _ in range(width + 1))
+    client.post("/resource_providers", json={"name": "root", "uuid": root}).raise_for_status()
+    for child in children:
+        body = {"name": child, "uuid": child, "parent_provider_uuid": root}
+        client.post("/resource_providers", json=body).raise_for_status()
+        inventory = {"resource_provider_generation": 0, "inventories": {"PGPU": {"total": 1}}}
+        path = f"/resource_providers/{child}/inventories"
+        client.put(path, json=inventory).raise_for_status()
+    groups = {f"resources{number}": "PGPU:1" for number in range(width)}
+    query = {**groups, "group_policy": "none"}
+    found = client.get("/allocation_candidates", params=query).raise_for_status().json()
+    assert len(found["allocation_requests"]) == (100 if optimize == "True" else 24)
+    assert "Excluding the following AllocationRequest" not in logs(engine, server.name)
 
 
 def create_provider(placement: Server, uuid: str, parent: str | None) -> None:
