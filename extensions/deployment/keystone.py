@@ -51,6 +51,8 @@ class Keystone(Topic):
         if self.keystone_memcached_servers:
             options["memcached_servers"] = self.keystone_memcached_servers
             options["memcache_security_strategy"] = "ENCRYPT"
+            # The default is 300: five minutes in which each request validates its token again.
+            options["memcache_pool_dead_retry"] = "15"
         if self.keystone_ca_secret:
             options["cafile"] = self.keystone_ca_file
         return options

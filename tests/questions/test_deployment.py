@@ -152,6 +152,7 @@ def test_settings_with_a_password() -> None:
         f"{prefix}USER_DOMAIN_NAME": "Default",
         f"{prefix}MEMCACHED_SERVERS": "memcached:11211",
         f"{prefix}MEMCACHE_SECURITY_STRATEGY": "ENCRYPT",
+        f"{prefix}MEMCACHE_POOL_DEAD_RETRY": "15",
         f"{prefix}CAFILE": "/etc/placement/keystone-ca/ca.crt",
     }
     assert deployment.secrets == {

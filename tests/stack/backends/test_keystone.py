@@ -33,11 +33,13 @@ pytestmark = pytest.mark.xdist_group("keystone")
 CACHE_TIME = 5
 OVERRIDE = {
     "OS_KEYSTONE_AUTHTOKEN__TOKEN_CACHE_TIME": str(CACHE_TIME),
-    # Seconds for which Placement does not try a failed memcached again. The default is 300.
-    "OS_KEYSTONE_AUTHTOKEN__MEMCACHE_POOL_DEAD_RETRY": "1",
+    # Each process finds out for itself that memcached has failed.
+    "UWSGI_PROCESSES": "1",
 }
 # Names with letters and special characters that the API accepts.
 NAMES = load(ROOT / "tests/answers/valid/keystone-names.yml")
+# Seconds for which Placement does not try a failed memcached again, as rendered.
+DEAD_RETRY = 15
 # Seconds until the expiring token expires, enough for a busy machine to use it before.
 LIFETIME = 30
 # The longest that a request may take while Keystone is away, with four attempts of five seconds.
@@ -309,11 +311,16 @@ def test_placement_recovers_when_a_service_is_back(
     back = time.monotonic()
     wait_until(lambda: status(stack, new) == 200, seconds=PATIENCE)
     recovery = time.monotonic() - back
+    figures = f"{code} after {seconds:.1f} s, then {again:.1f} s; good again after {recovery:.1f} s"
+    if (service, take_away) == ("memcached", "stop"):
+        before = cached(stack).keys()
+        wait_until(
+            lambda: status(stack, new) == 200 and cached(stack).keys() - before,
+            seconds=DEAD_RETRY + 5,
+        )
+        figures += f", and cached again after {time.monotonic() - back:.1f} s"
     assert identity(stack) == started
-    record_property(
-        "figures",
-        f"{code} after {seconds:.1f} s, then {again:.1f} s; good again after {recovery:.1f} s",
-    )
+    record_property("figures", figures)
 
 
 def timed(stack: Stack, token: str) -> tuple[float, int]:
