@@ -106,6 +106,13 @@ class Readme(Cluster, Stack):
         return code(self.keystone_region)
 
     @property
+    def keystone_role(self) -> str:
+        """The role that Placement's user needs in Keystone, in Markdown."""
+        if self.keystone_auth_type != "password":
+            return "the role `service`"
+        return f"the role `service` in the project {code(self.keystone_project_name)}"
+
+    @property
     def ci_service(self) -> CiService | None:
         """The CI service that checks the rendered repository, if any."""
         return CI_SERVICES.get(self.ci)
@@ -117,13 +124,14 @@ class Readme(Cluster, Stack):
 
     def page_topics(self) -> dict[str, str]:
         """Return the topics of each page of docs/: none if this deployment does not have it."""
+        secrets = "Secrets, " if self.cluster_secrets else ""
         return {
-            "kubernetes.md": "image, Secrets, installation, values, load test",
+            "kubernetes.md": f"image, {secrets}installation, values, HTTPS, load test",
             "exposure.md": "access from outside the cluster" if self.exposed else "",
             "autoscaling.md": "how pods are added and removed" if self.autoscaled else "",
             "database.md": "" if self.sqlite else "URL, TLS, connections, data from SQLite",
             "keystone.md": "tokens, registration, roles" if self.keystone else "",
-            "security.md": "limits, timeouts, network access",
+            "security.md": "limits, timeouts, network access, security fixes",
             "upgrades.md": "changes of settings, template updates, OpenStack upgrades",
             "devstack.md": "running alongside a devstack",
             "placedock.md": "the image's variables and commands, differences from placedock",

@@ -164,6 +164,23 @@ def test_hostile_requests_do_not_use_up_memory(start: Start, newest: str, engine
     assert attack(HOSTILE_REQUESTS * 2 // 3) < before + 10_000
 
 
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET / HTTX/1.1", 400),
+        ("TRACE / HTTP/1.1", 405),
+        ("GET / HTTP/3.0", 505),
+        ("POST / HTTP/1.1\r\ntransfer-encoding: gzip", 501),
+    ],
+)
+def test_errors_of_nginx_are_json(request_line: str, status: int, default_server: Server) -> None:
+    url = default_server.client.base_url
+    with socket.create_connection((url.host, url.port or 80), timeout=20) as connection:
+        connection.sendall(f"{request_line}\r\nhost: a\r\nconnection: close\r\n\r\n".encode())
+        body = connection.makefile("rb").read().decode().rpartition("\r\n")[2]
+    assert json.loads(body)["errors"][0]["status"] == status
+
+
 # ---- Connections ----
 
 

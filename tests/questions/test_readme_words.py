@@ -180,6 +180,14 @@ def test_region_is_code_in_markdown(region: str, markdown: str, cell: str) -> No
     assert deployment.formatted_answers["keystone_region"] == cell
 
 
+def test_role_names_the_project_only_with_a_password() -> None:
+    """An application credential belongs to a project."""
+    password = Deployment(auth_strategy="keystone", keystone_project_name="services")
+    assert password.keystone_role == "the role `service` in the project `services`"
+    credential = Deployment(auth_strategy="keystone", keystone_auth_type="v3applicationcredential")
+    assert credential.keystone_role == "the role `service`"
+
+
 def test_keystone_keys_and_token_example() -> None:
     """docs/keystone.md and the quick start print them."""
     password = Deployment(auth_strategy="keystone")

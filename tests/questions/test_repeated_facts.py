@@ -116,7 +116,7 @@ def test_uwsgi_reads_whole_bodies_up_to_the_limit_of_nginx() -> None:
         (
             "worker_connections",
             "2048",
-            "connections, and one more for each request in progress | 2,048",
+            "client connections; a request in progress counts as one more | 2,048",
         ),
         ("client_max_body_size", "512k", "body, with or without `Content-Length` | 512 KiB"),
     ],
