@@ -15,7 +15,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from tests.support.containers import CONNECTION, Server, Start, serving
+from tests.support.containers import CONNECTION, NEWEST, RELEASES, Server, Start, serving
 from tests.support.servers import SPEED, DatabaseServer, DevImage, database_server
 from tests.support.waiting import wait_until
 
@@ -53,6 +53,8 @@ class Node:
     """A server of the cluster, and a Placement that uses it."""
 
     database: DatabaseServer
+    url: str
+    image: str
     placement: Server
 
     @property
@@ -63,13 +65,13 @@ class Node:
     @contextmanager
     def connect(self) -> Iterator[sa.Connection]:
         """Open a connection to the server, whose transaction is rolled back."""
-        with self.database.connect(self.database.url("placement")).connect() as connection:
+        with self.database.connect(self.url).connect() as connection:
             yield connection
 
 
 @pytest.fixture(scope="module")
-def nodes(engine: str, newest: str, dev_image: DevImage) -> Iterator[list[Node]]:
-    """Start the cluster, and a Placement for each node."""
+def cluster(engine: str, dev_image: DevImage) -> Iterator[list[DatabaseServer]]:
+    """Start the servers of the cluster."""
     image = dev_image("mariadb")
     with ExitStack() as running:
         servers: list[DatabaseServer] = []
@@ -80,12 +82,31 @@ def nodes(engine: str, newest: str, dev_image: DevImage) -> Iterator[list[Node]]
                 database_server(engine, image, "mysql", arguments=arguments)
             )
             servers.append(server)
+        yield servers
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        name if name == NEWEST else pytest.param(name, marks=pytest.mark.only_all)
+        for name in RELEASES
+    ],
+)
+def nodes(
+    request: pytest.FixtureRequest,
+    engine: str,
+    image: Callable[[str], str],
+    cluster: list[DatabaseServer],
+) -> Iterator[list[Node]]:
+    """Start a Placement for each server, with --all of each release."""
+    name, database = image(request.param), sa.make_url(cluster[0].new_database()).database or ""
+    with ExitStack() as running:
         nodes = []
-        for server in servers:
-            env = {CONNECTION: server.url("placement"), "UWSGI_PROCESSES": "2"}
-            placement = running.enter_context(serving(engine, newest, env))
+        for server in cluster:
+            env = {CONNECTION: server.url(database), "UWSGI_PROCESSES": "2"}
+            placement = running.enter_context(serving(engine, name, env))
             placement.client.headers.update(HEADERS)
-            nodes.append(Node(server, placement))
+            nodes.append(Node(server, server.url(database), name, placement))
         yield nodes
 
 
@@ -124,9 +145,10 @@ def allocate(
 
 
 def write(node: Node, statement: str, row: str) -> None:
-    """Write a row on a node without a visible change."""
+    """Write a row on a node without a visible change, as soon as the node has the row."""
     with node.connect() as connection:
-        connection.execute(sa.text(statement), {"uuid": row})
+        connection.execute(sa.text("SET SESSION wsrep_sync_wait = 15"))
+        assert connection.execute(sa.text(statement), {"uuid": row}).rowcount == 1
         connection.commit()
 
 
@@ -177,16 +199,16 @@ def test_retry_repeats_the_whole_request(nodes: list[Node]) -> None:
     assert found["allocations"][provider]["resources"] == {"VCPU": 2}
 
 
-def test_remaining_conflict_is_409(nodes: list[Node], newest: str, start: Start) -> None:
+def test_remaining_conflict_is_409(nodes: list[Node], start: Start) -> None:
     """A conflict that the retries do not solve has the code after which Nova tries again."""
     node, *_ = nodes
     env = {
-        CONNECTION: node.database.url("placement"),
+        CONNECTION: node.url,
         "OS_PLACEMENT_DATABASE__CONNECTION_PARAMETERS": (
             "init_command=SET SESSION innodb_lock_wait_timeout=1"
         ),
     }
-    client = start(newest, env).client
+    client = start(node.image, env).client
     client.headers.update(HEADERS)
     provider = new_provider(client)
     with node.connect() as holder:
