@@ -128,8 +128,9 @@ def test_files_may_set_the_auth_strategy(run_batch: RunBatch) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_user_of_group_0_may_be_any(newest: str, start: Start) -> None:
-    server = start(newest, options=("--user=1000660000:0",))
+@pytest.mark.parametrize("user", ["1000660000:0", "0"])
+def test_user_of_group_0_may_be_any(user: str, newest: str, start: Start) -> None:
+    server = start(newest, options=(f"--user={user}",))
     assert server.client.post("/resource_providers", json={"name": "a"}).status_code == 201
 
 

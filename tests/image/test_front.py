@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import time
 import uuid
@@ -92,6 +93,41 @@ def test_token_that_does_not_fit_stays_out_of_the_log(
     padding = "a" * (size - LONGEST_URI)
     send(default_server, f"GET {path}", f"x-padding: {padding}", f"x-auth-token: {SECRET}")
     assert SECRET not in logs(engine, default_server.name)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("good@evil", 400),
+        ("a:b:c", 400),
+        ('a"><b>', 400),
+        ("\x9b31m", 400),
+        ("placement.example.com:8778", 201),
+        ("my_placement", 201),
+        ("[fd00::1]:8778", 201),
+    ],
+)
+def test_host_of_links_is_a_host(host: str, status: int, default_server: Server) -> None:
+    url = default_server.client.base_url
+    name = f"provider-{uuid.uuid4()}"
+    answer = default_server.client.post(
+        "/resource_providers",
+        json={"name": name},
+        headers=httpx.Headers([(b"host", host.encode("latin-1"))]),
+    )
+    assert answer.status_code == status
+    if status == 201:
+        path = answer.headers["location"].removeprefix(f"{url.scheme}://{host}")
+        assert path.startswith("/resource_providers/")
+        assert default_server.client.delete(path).status_code == 204
+
+
+def test_log_of_nginx_has_no_control_character(default_server: Server, engine: str) -> None:
+    for referrer in ("\x1b[31mX", "\x1b]0;X\x07", "a\tb", "\x9b31m"):
+        header = f"referer: {referrer}"
+        with default_server.open_request("POST /", header, size=600_000) as connection:
+            assert connection.recv(65536).split()[1] in (b"400", b"413")
+    assert not re.search(r"[^\n -~]", logs(engine, default_server.name))
 
 
 # ---- The path ----

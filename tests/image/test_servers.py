@@ -77,6 +77,45 @@ def test_container_ends_with_either_server(
     assert container.wait_for_end() != 0
 
 
+# Send SIGTERM to process 1 when uWSGI ignores this signal.
+TERMINATE = """
+import os, pathlib, signal, time
+end = time.monotonic() + 10
+while time.monotonic() < end:
+    for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = dict(line.split(":\\t", 1) for line in status.read_text().splitlines())
+        except OSError:
+            continue
+        ignored = int(lines["SigIgn"], 16) & 1 << signal.SIGTERM - 1
+        if lines["Name"] == "uwsgi" and lines["PPid"].strip() == "1" and ignored:
+            os.kill(1, signal.SIGTERM)
+            raise SystemExit
+raise SystemExit("uWSGI never ignored SIGTERM")
+"""
+
+
+@pytest.mark.parametrize("is_reload", [False, True])
+def test_sigterm_that_uwsgi_ignores_is_repeated(
+    is_reload: bool, background: RunInBackground
+) -> None:
+    container = background({"DB_SYNC": "True"})
+    if is_reload:
+        container.wait_for(READY)
+        container.python("import os; os.kill(1, 1)\n" + TERMINATE)
+    else:
+        container.python(TERMINATE)
+    assert container.wait_for_end() in (0, 143)
+
+
+def test_two_containers_cannot_share_tmp(start: Start, newest: str, run: Run, volume: str) -> None:
+    options = (f"--volume={volume}:/tmp",)
+    server = start(newest, options=(*options, "--user=0"))
+    line = refusal(run(newest, env=NOAUTH | {"PORT": "8778"}, options=(*options, "--user=0")))
+    assert "another container serves with its files in" in line
+    assert server.client.get("/").status_code == 200
+
+
 def test_application_that_cannot_be_loaded_ends_the_container(background: RunInBackground) -> None:
     container = background({})
     assert container.wait_for_end() == 1

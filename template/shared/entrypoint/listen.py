@@ -22,6 +22,11 @@ def prepare(port: int) -> None:
     """Check that nginx can listen on the port, and write its part of the settings."""
     addresses = [str(port)] if not ipv6_is_available() else [str(port), f"[::]:{port}"]
     check_port_is_free(port)
+    if is_in_use():
+        raise StartError(
+            f"another container serves with its files in {FOLDER}: give each container a /tmp of"
+            " its own"
+        )
     tls = certificate()
     lines = [f"listen {address}{' ssl' if tls else ''};" for address in addresses]
     try:
@@ -37,6 +42,13 @@ def prepare(port: int) -> None:
             f"{FOLDER} cannot be written: {error.strerror}. Mount a writable folder at /tmp, for"
             " example with --tmpfs /tmp"
         ) from error
+
+
+def is_in_use() -> bool:
+    """Return whether servers run with the files of the folder."""
+    with socket.socket(socket.AF_UNIX) as trial:
+        is_answered = trial.connect_ex(str(FOLDER / "uwsgi.sock")) == 0
+    return is_answered and (FOLDER / "nginx.pid").exists()
 
 
 def certificate() -> dict[str, Path]:

@@ -13,12 +13,17 @@ from typing import NoReturn
 # Requests that may wait for a free thread: uWSGI starts with no more than the kernel allows.
 QUEUE = min(4096, int(Path("/proc/sys/net/core/somaxconn").read_text()))
 UWSGI = ("/opt/placement/bin/uwsgi", "--ini", "/placement-uwsgi.ini", "--listen", str(QUEUE))
-NGINX = ("/usr/sbin/nginx", "-e", "stderr", "-c", "/placement-nginx.conf")
+NGINX: tuple[str, ...] = ("/usr/sbin/nginx", "-e", "stderr", "-c", "/placement-nginx.conf")
+if os.getuid() == 0:
+    # Its worker would change to another user, who can open neither the socket nor the key.
+    NGINX += ("-g", "user root;")
 # application.py sends it when the application has loaded.
 LOADED = signal.SIGUSR1
 # The supervisor's process id, for application.py.
 SUPERVISOR_VARIABLE = "ENTRYPOINT_SUPERVISOR"
 STOP = (signal.SIGTERM, signal.SIGINT)
+# Seconds. While uWSGI starts or reloads, it ignores SIGTERM for a moment.
+REPEAT_STOP = 1
 SIGNALS = (signal.SIGCHLD, LOADED, signal.SIGHUP, *STOP)
 
 
@@ -35,36 +40,33 @@ class Supervisor:
     def run(self) -> int:
         """Handle signals until both servers have ended, and return the exit code."""
         while self.uwsgi or self.nginx:
-            number = signal.sigwait(SIGNALS)
+            received = signal.sigtimedwait(SIGNALS, REPEAT_STOP)
+            number = received.si_signo if received else None
             if number == signal.SIGCHLD:
                 self.reap()
             elif number in STOP:
-                self.stop()
+                self.is_stopping = True
+                send(self.nginx, signal.SIGQUIT)
             elif number == signal.SIGHUP and self.nginx:
                 send(self.uwsgi, signal.SIGHUP)
             elif number == LOADED and not self.nginx and not self.is_stopping:
                 self.nginx = start(NGINX)
+            if self.is_stopping and not self.nginx:
+                send(self.uwsgi, signal.SIGTERM)
         return self.exit_code
 
-    def stop(self) -> None:
-        """Let nginx finish the open requests; `reap` then ends uWSGI."""
-        self.is_stopping = True
-        if self.nginx:
-            send(self.nginx, signal.SIGQUIT)
-        else:
-            send(self.uwsgi, signal.SIGTERM)
-
     def reap(self) -> None:
-        """Forget each process that has ended. If it was a server, end the other one."""
+        """Forget each process that has ended. If it was a server, the other one must end too."""
         while (ended := next_ended()) is not None:
             pid, code = ended
             if pid == self.nginx:
                 self.nginx = 0
-                self.exit_code = 0 if self.is_stopping else 1
-                send(self.uwsgi, signal.SIGTERM)
+                self.exit_code = self.exit_code if self.is_stopping else 1
+                self.is_stopping = True
             elif pid == self.uwsgi:
                 self.uwsgi = 0
                 self.exit_code = self.exit_code or code
+                self.is_stopping = True
                 send(self.nginx, signal.SIGTERM)
 
 
