@@ -16,6 +16,8 @@ BRACES = (
     "placement-chart/tests/metadata_test.yaml",
     ".github/workflows/",
 )
+# Python, and patches of it.
+PYTHON = (".py", ".patch")
 
 
 @every_variant
@@ -23,7 +25,7 @@ def test_files_have_no_traces_of_the_template(repo: Repo, is_new: IsNew) -> None
     """Neither Jinja, nor a word that only Python or Jinja writes, except in an answer."""
     answers = " ".join(repo.deployment.answers.values())
     for name, text in repo.new_files("traces", is_new):
-        if not name.startswith(BRACES) and not name.endswith(".py"):
+        if not name.startswith(BRACES) and not name.endswith(PYTHON):
             traces = re.findall(r"(?:\{\{|\{%|\{#|\bNone\b).{0,4}", text)
             assert [trace for trace in traces if trace not in answers] == [], name
 
@@ -37,7 +39,7 @@ def test_files_are_tidy(repo: Repo, is_new: IsNew) -> None:
         assert text.endswith("\n"), f"{name} has no line end"
         assert not text.endswith("\n\n"), f"{name} ends in a blank line"
         assert not text.startswith("\n"), f"{name} begins with a blank line"
-        if not name.endswith(".py"):
+        if not name.endswith(PYTHON):
             assert "\n\n\n" not in text, f"{name} has two blank lines in a row"
 
 
