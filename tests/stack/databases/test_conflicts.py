@@ -37,10 +37,11 @@ BF_ABORTS = (
     "SELECT variable_value FROM information_schema.global_status"
     " WHERE variable_name = 'wsrep_local_bf_aborts'"
 )
-TOUCH_PROVIDER = "UPDATE resource_providers SET updated_at = now() WHERE uuid = :uuid"
-TOUCH_CONSUMER = "UPDATE consumers SET updated_at = now() WHERE uuid = :uuid"
+# A value that the row does not have: a statement that changes nothing is not replicated.
+TOUCH_PROVIDER = "UPDATE resource_providers SET updated_at = '2001-01-01' WHERE uuid = :uuid"
+TOUCH_CONSUMER = "UPDATE consumers SET updated_at = '2001-01-01' WHERE uuid = :uuid"
 TOUCH_INVENTORY = (
-    "UPDATE inventories SET updated_at = now() WHERE resource_provider_id ="
+    "UPDATE inventories SET updated_at = '2001-01-01' WHERE resource_provider_id ="
     " (SELECT id FROM resource_providers WHERE uuid = :uuid)"
 )
 # Nova does not repeat a request after a message with these words.
