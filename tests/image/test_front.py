@@ -22,7 +22,7 @@ from tests.support.containers import PYTHON, Run, Server, Start, logs
 ADMIN = "x-auth-token: admin"
 # Bytes, as in placement-nginx.conf.
 LONGEST_URI, LARGEST_HEAD = 40_000, 56 * 1024
-# Seconds, as in placement-nginx.conf, and the time that another client may take beside slow ones.
+# Seconds, as in placement-nginx.conf, and the time that another client may take meanwhile.
 HEAD_TIMEOUT, BODY_TIMEOUT, PROMPT = 10, 30, 1
 SLOW_CLIENTS = 200
 HOSTILE_REQUESTS = 3000
