@@ -14,22 +14,22 @@ def self_signed(folder: Path, name: str) -> None:
     write(folder, name)
 
 
-def write_ca(folder: Path) -> None:
+def write_ca(folder: Path, name: str = "ca") -> None:
     """Write the certificate of a CA, and its key."""
-    usage = ("-addext", "keyUsage=critical,keyCertSign")
-    files = ("-keyout", folder / "ca.key", "-out", folder / "ca.crt")
-    succeed("openssl", "req", "-x509", *KEY, "-subj", "/CN=ca", *usage, *files)
+    usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    files = ("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt")
+    succeed("openssl", "req", "-x509", *KEY, "-subj", f"/CN={name}", *usage, *files)
 
 
-def signed(folder: Path, name: str, ca: Path) -> None:
+def signed(folder: Path, name: str, ca: Path, file: str = "tls") -> None:
     """Write a certificate for this name that the CA in a folder has signed, and its key."""
     not_a_ca = ("-addext", "basicConstraints=critical,CA:FALSE")
-    write(folder, name, "-CA", ca / "ca.crt", "-CAkey", ca / "ca.key", *not_a_ca)
+    write(folder, name, "-CA", ca / "ca.crt", "-CAkey", ca / "ca.key", *not_a_ca, file=file)
 
 
-def write(folder: Path, name: str, *options: object) -> None:
+def write(folder: Path, name: str, *options: object, file: str = "tls") -> None:
     """Write a certificate for this name, and its key, with options of `openssl req`."""
     folder.mkdir(parents=True, exist_ok=True)
     names = ("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}")
-    files = ("-keyout", folder / "tls.key", "-out", folder / "tls.crt")
+    files = ("-keyout", folder / f"{file}.key", "-out", folder / f"{file}.crt")
     succeed("openssl", "req", "-x509", *KEY, *names, *options, *files)

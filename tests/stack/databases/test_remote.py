@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
+from tests.support.certificates import signed, write_ca
 from tests.support.containers import CONNECTION, Output, Run, Start, new_name, readable, succeed
 from tests.support.networks import Network
 from tests.support.servers import (
@@ -185,18 +186,10 @@ class Secured:
 
 def certificates(folder: Path) -> None:
     """Create two CAs, and certificates of the first one for the server and for a client."""
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    request = ("openssl", "req", "-x509", *key, "-days", "2")
     for name in ("ca", "other-ca"):
-        usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
-        files = ("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt")
-        succeed(*request, "-subj", f"/CN={name}", *usage, *files)
-    signed = ("-CA", folder / "ca.crt", "-CAkey", folder / "ca.key")
-    for name, subject in (("server", HOST_NAME), ("client", "placement")):
-        names = ("-subj", f"/CN={subject}", "-addext", f"subjectAltName=DNS:{subject}")
-        not_a_ca = ("-addext", "basicConstraints=critical,CA:FALSE")
-        files = ("-keyout", folder / f"{name}.key", "-out", folder / f"{name}.crt")
-        succeed(*request, *signed, *names, *not_a_ca, *files)
+        write_ca(folder, name)
+    for file, subject in (("server", HOST_NAME), ("client", "placement")):
+        signed(folder, subject, folder, file)
     (folder / "pg_hba.conf").write_text(PG_HBA, encoding="utf-8")
 
 
