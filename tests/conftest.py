@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.support.gabbi",
     "tests.support.networks",
     "tests.support.servers",
+    "tests.support.galera",
     "tests.support.stack",
     "tests.support.repositories",
 ]

@@ -16,20 +16,12 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.containers import CONNECTION, NEWEST, RELEASES, Server, Start, serving
-from tests.support.servers import SPEED, DatabaseServer, DevImage, database_server
+from tests.support.galera import NODES, one_worker
+from tests.support.servers import DatabaseServer
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.xdist_group("galera")
+pytestmark = one_worker
 
-NODES = 3
-GALERA = (
-    *SPEED["mysql"],
-    "--wsrep-on=ON",
-    "--wsrep-provider=/usr/lib/galera/libgalera_smm.so",
-    "--wsrep-sst-method=rsync",
-    "--binlog-format=ROW",
-    "--innodb-autoinc-lock-mode=2",
-)
 HEADERS = {"openstack-api-version": "placement 1.39"}
 CLIENTS = 16
 PROVIDERS = 3
@@ -70,22 +62,6 @@ class Node:
             yield connection
 
 
-@pytest.fixture(scope="module")
-def cluster(engine: str, dev_image: DevImage) -> Iterator[list[DatabaseServer]]:
-    """Start the servers of the cluster."""
-    image = dev_image("mariadb")
-    with ExitStack() as running:
-        servers: list[DatabaseServer] = []
-        for _ in range(NODES):
-            first = servers[0].address if servers else ""
-            arguments = (*GALERA, f"--wsrep-cluster-address=gcomm://{first}")
-            server = running.enter_context(
-                database_server(engine, image, "mysql", arguments=arguments)
-            )
-            servers.append(server)
-        yield servers
-
-
 @pytest.fixture(
     scope="module",
     params=[
@@ -97,13 +73,13 @@ def nodes(
     request: pytest.FixtureRequest,
     engine: str,
     image: Callable[[str], str],
-    cluster: list[DatabaseServer],
+    galera: list[DatabaseServer],
 ) -> Iterator[list[Node]]:
     """Start a Placement for each server, with --all of each release."""
-    name, database = image(request.param), sa.make_url(cluster[0].new_database()).database or ""
+    name, database = image(request.param), sa.make_url(galera[0].new_database()).database or ""
     with ExitStack() as running:
         nodes = []
-        for server in cluster:
+        for server in galera:
             env = {CONNECTION: server.url(database), "UWSGI_PROCESSES": "2"}
             placement = running.enter_context(serving(engine, name, env))
             placement.client.headers.update(HEADERS)
