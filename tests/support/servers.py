@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from entrypoint.database import DRIVERS
 from extensions.deployment import Deployment
 from tests.support.containers import IMAGES, logs, new_name, remove, succeed
 from tests.support.sharing import Once
-from tests.support.template import Answers, Render
+from tests.support.template import ROOT, Answers, Render
 from tests.support.waiting import wait_until
 
 BASE_IMAGE = Deployment().base_image
@@ -34,7 +35,11 @@ BUILD_ANSWERS: dict[str, Answers] = {
     "keystone": {"auth_strategy": "keystone"},
 }
 
+# The servers that no rendered repository has.
+SUPPORT_IMAGES = Path(__file__).parent / "images"
+
 DevImage = Callable[[str], str]
+SupportImage = Callable[..., str]
 
 
 def one_worker_each(name: str) -> list[Any]:
@@ -112,6 +117,26 @@ def dev_image(engine: str, render: Render, once: Once) -> DevImage:
             succeed(engine, "build", "--tag", name, stack / "servers" / target)
 
         once(f"dev-image-{target}", make)
+        return name
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def support_image(engine: str, once: Once) -> SupportImage:
+    """Build the image of a folder of tests/support/images, and return its name."""
+
+    def build(target: str, context: Path | None = None) -> str:
+        name = f"{IMAGES}-{target}"
+
+        def make() -> None:
+            script = ROOT / "template/dev/stack/base-image.sh"
+            base = subprocess.check_output([script, engine, BASE_IMAGE], text=True).strip()
+            command = [engine, "build", f"--build-arg=BASE_IMAGE={base}", "--tag", name]
+            folder = SUPPORT_IMAGES / target
+            succeed(*command, "--file", folder / "Dockerfile", context or folder)
+
+        once(f"support-image-{target}", make)
         return name
 
     return build
