@@ -22,6 +22,8 @@ DATABASE = "OS_PLACEMENT_DATABASE__CONNECTION"
 # Seconds for a stop: less than the 20 after which the engine sends SIGKILL.
 STOPS = 15
 LOW_PORTS = "--sysctl=net.ipv4.ip_unprivileged_port_start=0"
+# How the chart runs a container.
+RESTRICTED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 
 def test_placedocks_two_commands(
@@ -74,8 +76,7 @@ def run_placedock(engine: str, name: str) -> None:
 def test_restricted_container_serves_without_logging_probes(
     engine: str, newest: str, start: Start, volume: str
 ) -> None:
-    options = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
-    server = start(newest, options=(*options, f"--volume={volume}:/var/lib/placement"))
+    server = start(newest, options=(*RESTRICTED, f"--volume={volume}:/var/lib/placement"))
     assert server.client.post("/resource_providers", json={"name": "a"}).status_code == 201
     log = logs(engine, server.name)
     assert '"POST /resource_providers" status: 201' in log
@@ -128,10 +129,28 @@ def test_files_may_set_the_auth_strategy(run_batch: RunBatch) -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("user", ["1000660000:0", "0"])
-def test_user_of_group_0_may_be_any(user: str, newest: str, start: Start) -> None:
-    server = start(newest, options=(f"--user={user}",))
+def test_root_may_serve(newest: str, start: Start) -> None:
+    server = start(newest, options=("--user=0",))
     assert server.client.post("/resource_providers", json={"name": "a"}).status_code == 201
+
+
+def test_any_user_of_group_0_serves_with_its_own_files(
+    newest: str, start: Start, volume: str, engine: str
+) -> None:
+    """OpenShift runs each container as a user that no image knows."""
+    user = "1000660000"
+    options = (*RESTRICTED, f"--user={user}:0", f"--volume={volume}:/var/lib/placement")
+    server = start(newest, options=options)
+    assert server.client.post("/resource_providers", json={"name": "a"}).status_code == 201
+    script = "import os, sys; print(*{os.stat(path).st_uid for path in sys.argv[1:]})"
+    files = ("nginx.pid", "uwsgi.sock", "listen.conf")
+    paths = [*(f"/tmp/placement/{name}" for name in files), "/cats.db"]  # noqa: S108
+    python = ("/opt/placement/bin/python3", "-c", script, *paths)
+    assert subprocess.check_output([engine, "exec", server.name, *python], text=True) == f"{user}\n"
+    subprocess.run(
+        [engine, "exec", server.name, "placement-status", "upgrade", "check"], check=True
+    )
+    assert "Traceback" not in logs(engine, server.name)
 
 
 def test_uwsgi_ignores_its_own_variables_and_sqlite_has_one_process_and_thread(

@@ -25,6 +25,7 @@ OPEN = {
     "affinity",
     "autoscaling.behavior.scaleDown",
     "autoscaling.behavior.scaleUp",
+    "dnsConfig",
     "extraEnv[]",
     "extraEnvFrom[]",
     "extraObjects.*",
@@ -41,7 +42,7 @@ OPEN = {
     "topologySpreadConstraints[]",
 }
 # Values of the schema without a default in values.yaml.
-WITHOUT_DEFAULT = {"global", "resources.claims"}
+WITHOUT_DEFAULT = {"enabled", "global", "resources.claims"}
 REFUSALS = ("missing property", "execution error at (placement/templates/requirements.yaml")
 
 

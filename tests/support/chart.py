@@ -18,10 +18,16 @@ Objects = Sequence[Manifest]
 CHART = ROOT / "template/placement-chart"
 # The answers, and then the user's own values, as the rendered Makefile passes them.
 VALUES = ("--values", "values.yaml", "--values", "values.local.yaml")
-# Adds every object that the answers alone do not. A plain Job takes the place of a hook.
+# Adds every object and field that the answers alone do not. A plain Job takes the place of a hook.
 WITH_ALL = (
     '--set-json=policy={"placement:traits:list":"role:reader"}',
     "--set=tls.podSecret=pod-tls",
+    "--set=runtimeClassName=gvisor,resources.limits.cpu=2",
+    '--set-json=hostAliases=[{"ip":"192.0.2.10","hostnames":["keystone.example.com"]}]',
+    '--set-json=dnsConfig={"options":[{"name":"ndots","value":"1"}]}',
+    "--set-json=service={"
+    '"nodePort":30778,"loadBalancerIP":"192.0.2.11","loadBalancerClass":"example.com/internal",'
+    '"internalTrafficPolicy":"Local","ipFamilyPolicy":"PreferDualStack"}',
 )
 WITH_A_PLAIN_JOB = ("--set", "migrations.mode=job")
 

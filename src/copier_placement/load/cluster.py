@@ -16,9 +16,12 @@ CONTAINER = "placement"
 # What the load test's pod shares with Placement's own pods: the image, settings and Secrets.
 SHARED_BY_PODS = (
     "automountServiceAccountToken",
+    "dnsConfig",
     "enableServiceLinks",
+    "hostAliases",
     "imagePullSecrets",
     "nodeSelector",
+    "runtimeClassName",
     "securityContext",
     "serviceAccountName",
     "tolerations",

@@ -54,11 +54,12 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* Labels of pods, from `list . COMPONENT`. They contain no version, so that a new chart alone restarts no pod. */}}
+{{/* Labels of pods, from `list . COMPONENT LABELS`. They contain no version, so that a new chart alone restarts no
+     pod. */}}
 {{- define "placement.podLabels" -}}
 {{- $root := first . -}}
-{{ include "placement.selectorLabels" . }}
-{{- with merge (dict) ($root.Values.podLabels | default dict) ($root.Values.commonLabels | default dict) }}
+{{ include "placement.selectorLabels" (list $root (index . 1)) }}
+{{- with merge (dict) (last . | default dict) ($root.Values.commonLabels | default dict) }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}

@@ -1,6 +1,8 @@
 {{/* The spec of a Job, from `dict "root" . "component" COMPONENT "command" SHELL "hook" BOOL`. */}}
 {{- define "placement.job" -}}
 {{- $root := .root -}}
+{{- $annotations := merge (dict) ($root.Values.migrations.podAnnotations | default dict) ($root.Values.podAnnotations | default dict) -}}
+{{- $labels := merge (dict) ($root.Values.migrations.podLabels | default dict) ($root.Values.podLabels | default dict) -}}
 {{- if .hook -}}
 # The command itself waits for servers that are not ready. One retry covers the loss of a node.
 backoffLimit: 1
@@ -11,12 +13,12 @@ backoffLimit: 20
 {{- end }}
 template:
   metadata:
-    {{- with $root.Values.podAnnotations }}
+    {{- with $annotations }}
     annotations:
       {{- toYaml . | nindent 6 }}
     {{- end }}
     labels:
-      {{- include "placement.podLabels" (list $root .component) | nindent 6 }}
+      {{- include "placement.podLabels" (list $root .component $labels) | nindent 6 }}
   spec:
     restartPolicy: Never
     {{- include "placement.pod" $root | nindent 4 }}
