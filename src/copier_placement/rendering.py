@@ -11,8 +11,9 @@ from typing import Any
 
 from copier import VcsRef, run_copy, run_update
 from copier.errors import CopierError, UnsupportedVersionError
-from plumbum import ProcessExecutionError
+from plumbum import ProcessExecutionError, local
 
+from . import git_settings
 from .errors import CopierTooOldError, MaintenanceError
 from .repository import Repository
 
@@ -84,9 +85,10 @@ def update(repository: Repository, answers: dict[str, str], version: str | None)
 
 @contextmanager
 def explained(answers: dict[str, Any], version: str | None = None) -> Iterator[None]:
-    """Turn Copier's many errors into one that names the fix."""
+    """Run Copier with its own settings of git, and turn its many errors into one with a fix."""
     try:
-        yield
+        with local.env(**git_settings.override(local.env.getdict())):
+            yield
     except UnsupportedVersionError as error:
         fix = f"Update with the newest Copier instead: {COPIER} update --trust --defaults"
         raise CopierTooOldError(str(error), fix) from None

@@ -11,6 +11,9 @@ from . import rendering
 from .errors import NOTHING_CHANGED, MaintenanceError
 from .repository import Repository
 
+MARKER = "<<<<<<< before updating"
+"""How Copier begins both versions of a conflict."""
+
 
 @dataclass
 class Preview:
@@ -68,12 +71,14 @@ def new_preview(repository: Repository, answers: dict[str, str], version: str | 
                 "docs/reference/questions.md of the template lists what each depends on.",
             )
         unmerged = scratch.git("ls-files", "--unmerged", "--full-name", "-z")
+        conflicts = scratch.git_names("diff", "--relative", "--name-only", "--diff-filter=U")
         # Executable files stay executable even if git is configured to ignore that.
         scratch.git("-c", "core.fileMode=true", "add", "--all", "--force", ".")
         for name in scratch.staged("A"):
             # The user's own file, which git ignores, so that the scratch work tree lacks it.
             if rendered.is_own(name) and (repository.root / name).exists():
                 scratch.git("rm", "--cached", "--quiet", name)
+        check_merged(scratch, conflicts)
         return Preview(
             base=scratch.git("rev-parse", "HEAD").strip(),
             tree=scratch.git("write-tree").strip(),
@@ -83,6 +88,36 @@ def new_preview(repository: Repository, answers: dict[str, str], version: str | 
             deleted=scratch.staged("D"),
             added=scratch.staged("A"),
         )
+
+
+def check_merged(scratch: Repository, conflicts: list[str]) -> None:
+    """Refuse an update that would lose an edit, or hide a conflict."""
+    for name in scratch.staged("A"):
+        if name.endswith(".rej"):
+            edited = name.removesuffix(".rej")
+            raise MaintenanceError(
+                f"{NOTHING_CHANGED}: the update cannot merge your edits of {edited}.",
+                "Undo them, run the update, and repeat them.",
+            )
+    for name in scratch.staged("M"):
+        before, after = (scratch.git("show", f"{version}:./{name}") for version in ("HEAD", ""))
+        if not is_text(before):
+            raise MaintenanceError(
+                f"{NOTHING_CHANGED}: {name} is not text in UTF-8, so the update would lose your "
+                "edits of it.",
+                "Convert the file to UTF-8 without NUL bytes, and commit it.",
+            )
+        if MARKER in after and MARKER not in before and name not in conflicts:
+            raise MaintenanceError(
+                f"{NOTHING_CHANGED}: the update leaves conflict markers in {name}, and git does "
+                "not know of the conflict.",
+                f"Undo your edits of {name}, run the update, and repeat them.",
+            )
+
+
+def is_text(content: str) -> bool:
+    """Whether git compares this content as text, and Copier can decode it."""
+    return "\0" not in content and not any("\udc80" <= letter <= "\udcff" for letter in content)
 
 
 def check_untracked(repository: Repository, preview: Preview) -> None:
