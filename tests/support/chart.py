@@ -25,6 +25,7 @@ WITH_ALL = (
     "--set=runtimeClassName=gvisor,resources.limits.cpu=2",
     '--set-json=hostAliases=[{"ip":"192.0.2.10","hostnames":["keystone.example.com"]}]',
     '--set-json=dnsConfig={"options":[{"name":"ndots","value":"1"}]}',
+    '--set-json=ingress.extraHosts=[{"host":"placement.example.com","tlsSecret":"example"}]',
     "--set-json=service={"
     '"nodePort":30778,"loadBalancerIP":"192.0.2.11","loadBalancerClass":"example.com/internal",'
     '"internalTrafficPolicy":"Local","ipFamilyPolicy":"PreferDualStack"}',

@@ -69,6 +69,15 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- ternary "https" "http" (not (empty .Values.tls.podSecret)) -}}
 {{- end -}}
 
+{{/* The hosts of the Ingress, as a JSON list of {host, tlsSecret}; empty without an Ingress. */}}
+{{- define "placement.ingressHosts" -}}
+{{- $hosts := list -}}
+{{- if .Values.ingress.enabled -}}
+{{- $hosts = prepend (.Values.ingress.extraHosts | default list) (pick .Values.ingress "host" "tlsSecret") -}}
+{{- end -}}
+{{- $hosts | toJson -}}
+{{- end -}}
+
 {{- define "placement.serviceAccountName" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "placement.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
