@@ -61,18 +61,19 @@ def load() -> Application:
 
 
 def prepare(config: Any) -> None:
-    """Wait for the database, sync it if that is set, and require a schema."""
+    """Wait for the database, and sync it or require its schema."""
     from entrypoint.database import release, schema
     from entrypoint.server import check_sync
 
     if check_sync(os.environ.get("DB_SYNC", "")) or config.placement_database.sync_on_startup:
+        # Placement itself would sync without a lock.
+        config.set_override("sync_on_startup", False, "placement_database")
         try:
             schema.sync(config)
+            return
         except release.NewerDatabaseError as newer:
             # A container of the old release that restarts while the new one rolls out.
             print(f"serving without a sync: {newer}", flush=True)
-        # Placement itself would sync without a lock.
-        config.set_override("sync_on_startup", False, "placement_database")
     schema.require_schema(config)
 
 

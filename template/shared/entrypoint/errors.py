@@ -6,6 +6,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
+from typing import NoReturn
 
 # uWSGI's log goes to standard output; this variable holds the number of the real standard error.
 STDERR_VARIABLE = "ENTRYPOINT_STDERR"
@@ -19,6 +20,12 @@ class StartError(Exception):
 
 class UsageError(StartError):
     """An unknown command, or wrong arguments for one."""
+
+    exit_code = 2
+
+
+class UnexpectedError(StartError):
+    """An error of the program. Exit code 1 would be a warning of the upgrade check."""
 
     exit_code = 2
 
@@ -41,22 +48,24 @@ def report(text: object) -> None:
     os.write(stderr, f"placement: {one_line(text)}\n".encode())
 
 
+def exit_with(error: StartError) -> NoReturn:
+    """Report an error and end the process, from any thread and even inside uWSGI."""
+    report(error)
+    sys.stdout.flush()
+    os._exit(error.exit_code)
+
+
 @contextlib.contextmanager
 def report_errors() -> Iterator[None]:
-    """Report an error of the block and end the process, even inside uWSGI.
+    """Report an error of the block and end the process.
 
-    The log gets the traceback of an unexpected error. Its exit code differs from 1, which is a
-    warning of the upgrade check.
+    The log gets the traceback of an unexpected error.
     """
     try:
         yield
         return
     except StartError as error:
-        report(error)
-        code = error.exit_code
+        exit_with(error)
     except Exception as error:
         print(hide_passwords(traceback.format_exc()))
-        report(f"{type(error).__name__}: {error} (the log has the details)")
-        code = 2
-    sys.stdout.flush()
-    os._exit(code)
+        exit_with(UnexpectedError(f"{type(error).__name__}: {error} (the log has the details)"))

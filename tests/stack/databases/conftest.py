@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
+import sqlalchemy as sa
 
+from entrypoint.database import lock
 from tests.support.containers import CONNECTION, PYTHON, flags, logs, new_name, remove
-from tests.support.servers import KINDS
+from tests.support.servers import KINDS, DatabaseServer
 from tests.support.waiting import wait_until
 
 InBackground = Callable[..., str]
@@ -64,3 +66,17 @@ def stuck_sync(in_background: InBackground) -> StuckSync:
         return in_background("stopped", "-c", script, url=url, options=[PYTHON])
 
     return stuck_sync
+
+
+@contextmanager
+def hold_lock(server: DatabaseServer, url: str) -> Iterator[None]:
+    """Hold the lock of db-sync, as another container would."""
+    with server.connect(url).connect() as holder:
+        if server.kind == "postgresql":
+            holder.execute(sa.select(sa.func.pg_advisory_xact_lock(lock.KEY)))
+        else:
+            lock.LEASE.create(holder)
+            hour = sa.text("UTC_TIMESTAMP() + INTERVAL 1 HOUR")
+            holder.execute(lock.LEASE.insert().values(id=1, holder="another", expires=hour))
+            holder.commit()
+        yield

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from tests.stack.databases.conftest import InBackground, StuckSync
+from tests.stack.databases.conftest import InBackground, StuckSync, hold_lock
 from tests.support.containers import CONNECTION, PYTHON, Run, flags, logs, new_name, remove
 from tests.support.servers import DatabaseServer, address, schema
 from tests.support.waiting import LONGEST
@@ -25,15 +25,11 @@ MIGRATIONS = (
     "-> 422ece571366",
     "-> a082b8bb98d0",
 )
-LOCKS = {
-    "postgresql": "SELECT pg_advisory_lock(7310867)",
-    "mysql": "SELECT GET_LOCK('placement_db_sync', 10)",
-}
 # A db-sync that waits only two seconds for the lock.
 IMPATIENT = """
 import runpy, sys
-from entrypoint.database import schema
-schema.LOCK_WAIT = 2
+from entrypoint.database import lock
+lock.LOCK_WAIT = 2
 sys.argv = ["entrypoint", "db-sync"]
 runpy.run_module("entrypoint", run_name="__main__")
 """
@@ -102,15 +98,14 @@ def test_ten_start_at_once_on_an_empty_database(
 
 def test_wait_for_a_held_lock_ends(server: DatabaseServer, newest: str, run: Run) -> None:
     url = server.new_database()
-    with server.connect(url).connect() as holder:
-        holder.execute(sa.text(LOCKS[server.kind]))
+    with hold_lock(server, url):
         done = run(newest, "-c", IMPATIENT, env={CONNECTION: url}, options=(PYTHON,))
     assert "another container is changing the schema, waiting up to 2 s" in done.stdout
     assert done.returncode == 1
     assert done.stderr == (
         "placement: another container has been changing the schema for 2 s: check its log\n"
     )
-    assert sa.inspect(server.connect(url)).get_table_names() == []
+    assert set(sa.inspect(server.connect(url)).get_table_names()) <= {"placement_db_sync"}
 
 
 def test_killed_container_releases_the_lock(

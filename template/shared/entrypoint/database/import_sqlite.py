@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 from oslo_db import exception as db_exception
-from placement.db.sqlalchemy import migration, models
+from placement.db.sqlalchemy import models
 from sqlalchemy import exc as sa_exc
 
 from entrypoint.database import check_url, name_of, release, schema
 from entrypoint.database.connection import command, connect, reason
+from entrypoint.database.lock import wait_for_lock
 from entrypoint.errors import StartError
 from entrypoint.variables import CONNECTION
 
@@ -34,11 +35,12 @@ def import_sqlite(path: str = SOURCE) -> None:
     with command() as config:
         if check_url(config).get_backend_name() == "sqlite":
             raise StartError(f"{CONNECTION} is an SQLite database: set it to the server's database")
-        with opened(path) as source, schema.migration_lock(connect(config)) as engine:
-            schema.sync_locked(engine)
+        with opened(path) as source:
+            schema.sync(config)
+            engine = connect(config)
             # READ COMMITTED: the comparison sees what others have committed in the meantime.
             connection = engine.connect().execution_options(isolation_level="READ COMMITTED")
-            with connection as target, target.begin():
+            with wait_for_lock(engine), connection as target, target.begin():
                 refuse_data(target)
                 count = copy(source, target, path)
     print(f"all {count} rows are copied and compared")
@@ -65,11 +67,13 @@ def opened(path: str) -> Iterator[sa.Connection]:
 
 def refuse_other_schema(engine: sa.Engine, path: str) -> None:
     """Refuse a file whose schema is not exactly this release's."""
-    revision = migration.version(engine=engine)
+    with engine.connect() as connection:
+        revision = schema.revision(connection)
+        recorded = release.recorded(connection)
     if revision is None:
         raise StartError(f"{path} has no schema of Placement: nothing to copy")
     head = schema.migrations().get_current_head()
-    if revision != head or release.recorded(engine) not in (None, release.MAJOR):
+    if revision != head or recorded not in (None, release.MAJOR):
         raise StartError(
             f"{path} is not at release {release.series(release.MAJOR)}, the release of this"
             f" image: first run {sync_of(path)}"

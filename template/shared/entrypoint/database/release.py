@@ -51,15 +51,14 @@ def refusal(recorded: int, own: int) -> StartError | None:
     )
 
 
-def recorded(engine: sa.Engine) -> int | None:
+def recorded(connection: sa.Connection) -> int | None:
     """Return the major version of the last sync, or None in a database without a record.
 
     Only this image's db-sync writes the record.
     """
-    if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
-            return connection.exec_driver_sql("PRAGMA user_version").scalar() or None
-    inspector = sa.inspect(engine)
+    if connection.dialect.name == "sqlite":
+        return connection.exec_driver_sql("PRAGMA user_version").scalar() or None
+    inspector = sa.inspect(connection)
     if not inspector.has_table(TABLE.name):
         return None
     comment = inspector.get_table_comment(TABLE.name)["text"] or ""
@@ -67,20 +66,19 @@ def recorded(engine: sa.Engine) -> int | None:
     return int(found[1]) if found else None
 
 
-def record(engine: sa.Engine) -> None:
+def record(connection: sa.Connection) -> None:
     """Record that this release has brought the database up to date."""
-    if recorded(engine) == MAJOR:
+    if recorded(connection) == MAJOR:
         return
-    with engine.begin() as connection:
-        if engine.dialect.name == "sqlite":
-            connection.exec_driver_sql(f"PRAGMA user_version = {MAJOR}")
-        else:
-            connection.execute(sa.schema.SetTableComment(TABLE))
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA user_version = {MAJOR}")
+    else:
+        connection.execute(sa.schema.SetTableComment(TABLE))
 
 
-def refuse_step(engine: sa.Engine) -> None:
+def refuse_step(connection: sa.Connection) -> None:
     """Refuse to sync a database from which OpenStack supports no step to this release."""
-    found = recorded(engine)
+    found = recorded(connection)
     error = refusal(found, MAJOR) if found else None
     if error:
         raise error

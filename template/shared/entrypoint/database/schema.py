@@ -1,37 +1,30 @@
-"""The schema: db-sync, one container at a time, and whether Placement can serve from it."""
+"""The schema: db-sync, by one container at a time, and whether Placement can serve from it."""
 
 import contextlib
-import fcntl
 import importlib
 import logging
 import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from oslo_config import cfg
 from placement.db.sqlalchemy import migration, models
+from sqlalchemy import exc as sa_exc
 
 from entrypoint import options
 from entrypoint.database import release
-from entrypoint.database.connection import WRITABLE_VOLUME, command, connect, preparation
+from entrypoint.database.connection import command, connect, preparation
+from entrypoint.database.lock import LEASE, LockedError, attempts, is_missing_table, migration_lock
+from entrypoint.database.tables import differences
 from entrypoint.errors import StartError
 from entrypoint.signals import block_signals
 
-# Seconds to wait while another container changes the schema.
-LOCK_WAIT = 300
-LOCK = {
-    "postgresql": "SELECT CAST(pg_try_advisory_lock(7310867) AS INTEGER)",
-    "mysql": "SELECT GET_LOCK('placement_db_sync', 0)",
-}
-UNLOCK = {
-    "postgresql": "SELECT pg_advisory_unlock(7310867)",
-    "mysql": "SELECT RELEASE_LOCK('placement_db_sync')",
-}
 VERSION_TABLE = "alembic_version"
+# Alembic logs how it reads each schema. Only the migrations that it runs are of interest.
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def db_sync() -> None:
@@ -45,9 +38,10 @@ def upgrade_check() -> None:
     """Run Placement's own upgrade check. Exit code 1 is a warning; 2 stops the upgrade."""
     try:
         with command() as config:
-            engine = connect(config)
-            release.refuse_step(engine)
-            if migration.version(engine=engine) is None:
+            with connect(config).connect() as connection:
+                release.refuse_step(connection)
+                found = revision(connection)
+            if found is None:
                 print("the database has no schema yet: nothing to upgrade")
             else:
                 run_own("status", "upgrade", "check")
@@ -90,36 +84,104 @@ def run_own(name: str, *arguments: str) -> NoReturn:
 
 
 def sync(config: cfg.ConfigOpts) -> None:
-    """Wait for the database and bring its schema up to date."""
-    with migration_lock(connect(config)) as engine:
-        sync_locked(engine)
+    """Wait for the database and bring its schema up to date, by this container or another one."""
+    engine = connect(config)
+    for _ in attempts():
+        # The look needs no lock, so any number of containers can start on a current schema.
+        if is_current(engine):
+            return
+        with contextlib.suppress(LockedError), migration_lock(engine) as connection:
+            sync_locked(connection)
+            return
 
 
-def sync_locked(engine: sa.Engine) -> None:
+def is_current(engine: sa.Engine) -> bool:
+    """Return whether a sync would change nothing."""
+    try:
+        with engine.connect() as connection:
+            wait_for_replication(connection)
+            release.refuse_step(connection)
+            return (
+                not is_behind(revision(connection))
+                and release.recorded(connection) == release.MAJOR
+                and not differences(connection)
+            )
+    except sa_exc.NoSuchTableError:
+        return False  # another container has just dropped it
+    except sa_exc.ProgrammingError as error:
+        if not is_missing_table(error):
+            raise
+        return False
+
+
+def wait_for_replication(connection: sa.Connection) -> None:
+    """Wait until this node of a Galera cluster has all that the other nodes have committed."""
+    if connection.dialect.name != "mysql":
+        return
+    found = connection.exec_driver_sql("SHOW SESSION VARIABLES LIKE 'wsrep_sync_wait'").first()
+    if found:
+        connection.exec_driver_sql("SET SESSION wsrep_sync_wait = 15")
+        connection.exec_driver_sql("SELECT 1")
+        connection.exec_driver_sql(f"SET SESSION wsrep_sync_wait = {found[1]}")
+
+
+def sync_locked(connection: sa.Connection) -> None:
     """Bring the schema up to date under the lock, and record the release."""
-    release.refuse_step(engine)
-    # MySQL cannot roll back half a migration.
+    wait_for_replication(connection)
+    release.refuse_step(connection)
     with block_signals():
-        if engine.dialect.name == "mysql" and is_behind(migration.version(engine=engine)):
-            discard_partial_migration(engine)
-        migration.upgrade("head")
-        release.record(engine)
+        if needs_discarding(connection):
+            discard_empty_tables(connection)
+        upgrade(connection)
+        if lacks := differences(connection):
+            raise StartError(
+                f"the schema lacks {', '.join(lacks)}, and the database has data: restore it from a"
+                " backup, and run db-sync again"
+            )
+        release.record(connection)
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Run the migrations that the database lacks on the connection that holds the lock.
+
+    Placement's own command would open another one: behind a small pooler there may be none.
+    """
+    scripts = migrations()
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
+
+    def steps(current: Any, _: object) -> Any:
+        return scripts._upgrade_revs("head", current)
+
+    with EnvironmentContext(migration._alembic_config(), scripts, fn=steps) as environment:
+        environment.configure(connection=connection, target_metadata=models.BASE.metadata)
+        with environment.begin_transaction():
+            environment.run_migrations()
 
 
 def require_schema(config: cfg.ConfigOpts) -> None:
-    """Wait for the database, and refuse a missing or outdated schema.
+    """Wait for the database, and refuse a missing, outdated or incomplete schema.
 
     A newer schema is fine while a newer release rolls out.
     """
-    engine = connect(config)
-    revision = migration.version(engine=engine)
-    if is_behind(revision):
-        problem = "'s schema is older than this release" if revision else " has no schema yet"
-        raise StartError(
-            f"the database{problem}: run the command db-sync once, or set DB_SYNC=True"
-        )
-    with contextlib.suppress(release.NewerDatabaseError):
-        release.refuse_step(engine)
+    with connect(config).connect() as connection:
+        wait_for_replication(connection)
+        found = revision(connection)
+        if is_behind(found):
+            problem = "'s schema is older than this release" if found else " has no schema yet"
+            raise StartError(
+                f"the database{problem}: run the command db-sync once, or set DB_SYNC=True"
+            )
+        if found == migrations().get_current_head() and (lacks := differences(connection)):
+            raise StartError(
+                f"the database's schema lacks {', '.join(lacks)}: run the command db-sync"
+            )
+        with contextlib.suppress(release.NewerDatabaseError):
+            release.refuse_step(connection)
+
+
+def revision(connection: sa.Connection) -> str | None:
+    """Return the migration that a database is at."""
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def is_behind(revision: str | None) -> bool:
@@ -133,79 +195,28 @@ def migrations() -> ScriptDirectory:
     return ScriptDirectory.from_config(migration._alembic_config())
 
 
-def discard_partial_migration(engine: sa.Engine) -> None:
+def needs_discarding(connection: sa.Connection) -> bool:
+    """Return whether the database may have a part of a migration, or lacks a part of the schema."""
+    if is_behind(revision(connection)):
+        # Only MySQL cannot roll back a migration.
+        return connection.dialect.name == "mysql"
+    return bool(differences(connection))
+
+
+def discard_empty_tables(connection: sa.Connection) -> None:
     """Drop the tables of a first sync that was cut off, if all of them are empty.
 
     No data can be lost: Placement writes its traits and resource classes whenever it starts.
     """
     found = sa.MetaData()
-    found.reflect(engine)
-    known = models.BASE.metadata.tables.keys() | {VERSION_TABLE}
-    if not found.tables or found.tables.keys() - known:
+    found.reflect(connection)
+    known = models.BASE.metadata.tables.keys() | {VERSION_TABLE, LEASE.name}
+    tables = [
+        table for table in found.sorted_tables if table.name not in (VERSION_TABLE, LEASE.name)
+    ]
+    if not tables or found.tables.keys() - known:
         return
-    tables = [table for table in found.sorted_tables if table.name != VERSION_TABLE]
-    with engine.connect() as connection:
-        if any(connection.execute(table.select().limit(1)).first() for table in tables):
-            return
+    if any(connection.execute(table.select().limit(1)).first() for table in tables):
+        return
     print("an interrupted sync has left empty tables: starting again")
-    found.drop_all(engine)
-
-
-@contextlib.contextmanager
-def migration_lock(engine: sa.Engine) -> Iterator[sa.Engine]:
-    """Let one container at a time change the schema: Placement itself has no such lock."""
-    if engine.dialect.name == "sqlite":
-        with file_lock(engine.url.database):
-            yield engine
-        return
-    lock, unlock = LOCK[engine.dialect.name], UNLOCK[engine.dialect.name]
-    with engine.connect() as connection:
-        wait_for_lock(lambda: connection.execute(sa.text(lock)).scalar() == 1)
-        try:
-            yield engine
-        finally:
-            connection.execute(sa.text(unlock))
-
-
-@contextlib.contextmanager
-def file_lock(database: str | None) -> Iterator[None]:
-    """Hold the lock of an SQLite database: a file next to it. A database in memory has none."""
-    if database in (None, "", ":memory:"):
-        yield
-        return
-    path = Path(f"{Path(str(database)).resolve()}.lock")
-    try:
-        file = path.open("a")
-    except OSError as error:
-        raise StartError(
-            f"{path} cannot be written: {error.strerror}. {WRITABLE_VOLUME}"
-        ) from error
-    with file:
-        wait_for_lock(lambda: lock_file(file.fileno()))
-        yield
-
-
-def lock_file(file: int) -> bool:
-    """Lock a file and return True, unless another process has locked it."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def wait_for_lock(acquire: Callable[[], bool]) -> None:
-    """Acquire the lock, or fail after LOCK_WAIT seconds.
-
-    It tries again and again, because a driver that waits for a lock ignores signals.
-    """
-    end = time.monotonic() + LOCK_WAIT
-    if acquire():
-        return
-    print(f"another container is changing the schema, waiting up to {LOCK_WAIT} s", flush=True)
-    while not acquire():
-        if time.monotonic() > end:
-            raise StartError(
-                f"another container has been changing the schema for {LOCK_WAIT} s: check its log"
-            )
-        time.sleep(0.5)
+    found.drop_all(connection, [table for table in found.sorted_tables if table.name != LEASE.name])
