@@ -23,6 +23,14 @@ KEYSTONE = {
 }
 DATABASE = "OS_PLACEMENT_DATABASE__CONNECTION"
 SECRET = "s3cr3t-marker"
+# The parts of a database URL.
+PARTS = {
+    "DATABASE_BACKEND": "postgresql",
+    "DATABASE_HOST": "db.invalid",
+    "DATABASE_USER": "placement",
+    "DATABASE_PASSWORD": SECRET,
+    "DATABASE_NAME": "placement",
+}
 WITH_PASSWORD = {
     "OS_KEYSTONE_AUTHTOKEN__USERNAME": "placement",
     "OS_KEYSTONE_AUTHTOKEN__PASSWORD": SECRET,
@@ -146,6 +154,29 @@ BAD = {
         },
         r"the database mysql\+pymysql://db.invalid/placement cannot be used: .*db.invalid",
     ),
+    "host of a database without a name": Bad(
+        NOAUTH | {name: PARTS[name] for name in PARTS if name != "DATABASE_NAME"},
+        r"DATABASE_HOST is set, but DATABASE_NAME is not: set both",
+    ),
+    "unknown database of a host": Bad(
+        NOAUTH | PARTS | {"DATABASE_BACKEND": "sqlite"},
+        r"DATABASE_BACKEND=sqlite is not postgresql or mysql",
+    ),
+    "host with a port": Bad(
+        NOAUTH | PARTS | {"DATABASE_PORT": "5432/tcp"},
+        r"DATABASE_PORT=5432/tcp is not a whole number from 1 to 65535",
+    ),
+    "host with a name": Bad(
+        NOAUTH | PARTS | {"DATABASE_HOST": "db/placement"},
+        r"DATABASE_HOST=db/placement is not valid in a URL",
+    ),
+    "option of a host that the driver refuses": Bad(
+        NOAUTH | PARTS | {"DATABASE_OPTIONS": "sslmode=on"}, r"sslmode=on is not a valid value"
+    ),
+    "host and URL": Bad(
+        NOAUTH | PARTS | {DATABASE: "sqlite:////cats.db"},
+        r"both OS_PLACEMENT_DATABASE__CONNECTION and DATABASE_HOST are set: unset one of them",
+    ),
     "no place for sqlite": Bad(
         NOAUTH | {DATABASE: "sqlite:////nowhere/cats.db"},
         r"/nowhere/cats.db cannot be used: .*volume",
@@ -238,7 +269,11 @@ FILES = {
         r"CONNECTION_FILE=\S+: the file is larger than 65536 bytes",
     ),
 }
-SECRET_OPTIONS = ("PLACEMENT_DATABASE__MAX_RETRIES", "KEYSTONE_AUTHTOKEN__AUTH_TYPE")
+SECRET_OPTIONS = {
+    "OS_PLACEMENT_DATABASE__MAX_RETRIES": NOAUTH,
+    "OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE": NOAUTH,
+    "DATABASE_PORT": NOAUTH | PARTS,
+}
 DRIVERS = ("postgresql+psycopg2", "mysql+pymysql")
 # Every command, with arguments that it does not take.
 WRONG_ARGUMENTS = (
@@ -292,9 +327,9 @@ def cases() -> dict[str, Case]:
         },
         **{
             f"secret: {option}": Case(
-                (), NOAUTH | {f"OS_{option}_FILE": "{folder}/value"}, {"value": SECRET}
+                (), env | {f"{option}_FILE": "{folder}/value"}, {"value": SECRET}
             )
-            for option in SECRET_OPTIONS
+            for option, env in SECRET_OPTIONS.items()
         },
         **{
             f"retries: {driver}": Case(
@@ -408,7 +443,7 @@ def test_file_without_a_url_is_refused(case: str, outcomes: dict[str, Outcome]) 
 @in_one_container
 @pytest.mark.parametrize("option", SECRET_OPTIONS)
 def test_content_of_a_file_is_not_printed(option: str, outcomes: dict[str, Outcome]) -> None:
-    assert f"OS_{option}_FILE" in refusal(outcomes[f"secret: {option}"])
+    assert f"{option}_FILE" in refusal(outcomes[f"secret: {option}"])
 
 
 @in_one_container

@@ -116,6 +116,17 @@ def test_file_is_read_literally_and_a_variable_is_not(run_batch: RunBatch) -> No
         assert [file for file in outcome.files if ".db" in file] == wanted
 
 
+def test_parts_of_a_database_url_without_a_host_are_ignored(run_batch: RunBatch) -> None:
+    """The chart always sets the backend."""
+    env = {
+        "OS_API__AUTH_STRATEGY": "noauth2",
+        "DATABASE_BACKEND": "mysql",
+        "DATABASE_USER": "placement",
+    }
+    result = run_batch({"case": Case(("check-config",), env)})["case"]
+    assert "no such setting: DATABASE_USER\n" in result.stdout
+
+
 def test_files_may_set_the_auth_strategy(run_batch: RunBatch) -> None:
     """Which further options exist depends on these two."""
     env = {

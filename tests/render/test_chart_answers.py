@@ -32,10 +32,14 @@ def secret_files(repo: Repo) -> dict[str, str]:
     }
 
 
-def files(repo: Repo) -> dict[str, str]:
-    """The variables that name the files of the secrets and of the CA certificate."""
-    ca_file = {"OS_KEYSTONE_AUTHTOKEN__CAFILE": repo.deployment.keystone_ca_file}
-    return secret_files(repo) | (ca_file if repo.deployment.keystone_ca_secret else {})
+def common_variables(repo: Repo) -> dict[str, str]:
+    """The variables of every container that are no settings: the kind of database, and files."""
+    variables = secret_files(repo)
+    if not repo.deployment.sqlite:
+        variables["DATABASE_BACKEND"] = repo.deployment.database
+    if repo.deployment.keystone_ca_secret:
+        variables["OS_KEYSTONE_AUTHTOKEN__CAFILE"] = repo.deployment.keystone_ca_file
+    return variables
 
 
 def server_variables(repo: Repo) -> dict[str, str]:
@@ -54,15 +58,18 @@ def test_the_pods_get_the_settings(repo: Repo) -> None:
     [config, *_] = of_kind("ConfigMap", manifests(repo.path))
     settings = repo.deployment.chart_settings
     assert config["data"] == settings
-    assert settings | files(repo) == repo.deployment.settings | secret_files(repo)
+    backend = {} if repo.deployment.sqlite else {"DATABASE_BACKEND": repo.deployment.database}
+    assert settings | common_variables(repo) == (
+        repo.deployment.settings | secret_files(repo) | backend
+    )
     for pod in pods(manifests(repo.path)):
         [container] = pod["spec"]["containers"]
         if component(pod) == "api":
             assert container["envFrom"] == [{"configMapRef": {"name": config["metadata"]["name"]}}]
-            assert environment(pod) == server_variables(repo) | files(repo)
+            assert environment(pod) == server_variables(repo) | common_variables(repo)
         else:
             assert "envFrom" not in container
-            assert environment(pod) == settings | files(repo)
+            assert environment(pod) == settings | common_variables(repo)
 
 
 @every_variant

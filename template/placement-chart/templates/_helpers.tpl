@@ -64,6 +64,17 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
+{{/* The entries of a map that are not null, as JSON. Helm keeps the null of a name that the chart does not have. */}}
+{{- define "placement.withoutNull" -}}
+{{- $kept := dict -}}
+{{- range $name, $value := . -}}
+{{- if not (kindIs "invalid" $value) -}}
+{{- $_ := set $kept $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- $kept | toJson -}}
+{{- end -}}
+
 {{/* The scheme that the pods serve. */}}
 {{- define "placement.scheme" -}}
 {{- ternary "https" "http" (not (empty .Values.tls.podSecret)) -}}

@@ -62,7 +62,7 @@ resources:
      `$` in a variable, but not in a ConfigMap. */}}
 {{- define "placement.settings" -}}
 {{- $env := list -}}
-{{- range $name, $value := .Values.settings -}}
+{{- range $name, $value := include "placement.withoutNull" .Values.settings | fromJson -}}
 {{- $env = append $env (dict "name" $name "value" (replace "$" "$$" $value)) -}}
 {{- end -}}
 {{- toYaml $env -}}
@@ -72,7 +72,10 @@ resources:
      The path contains the Secret and its key, so that an error about a missing file names both. */}}
 {{- define "placement.env" -}}
 {{- $env := list -}}
-{{- range $name, $secret := .Values.secretSettings -}}
+{{- if ne .Values.database.backend "sqlite" -}}
+{{- $env = append $env (dict "name" "DATABASE_BACKEND" "value" .Values.database.backend) -}}
+{{- end -}}
+{{- range $name, $secret := include "placement.withoutNull" .Values.secretSettings | fromJson -}}
 {{- $path := printf "/etc/placement/secrets/%s/%s" $secret.name $secret.key -}}
 {{- $env = append $env (dict "name" (printf "%s_FILE" $name) "value" $path) -}}
 {{- end -}}
@@ -108,7 +111,7 @@ volumeMounts:
 {{- define "placement.mounts" -}}
 - name: tmp
   mountPath: /tmp
-{{- if .Values.secretSettings }}
+{{- if include "placement.secretKeys" . | fromJsonArray }}
 - name: secrets
   mountPath: /etc/placement/secrets
   readOnly: true
@@ -126,7 +129,7 @@ volumeMounts:
 {{/* The distinct keys of Secrets in secretSettings, as a JSON list of {name, key}. */}}
 {{- define "placement.secretKeys" -}}
 {{- $keys := list -}}
-{{- range $_, $secret := .Values.secretSettings -}}
+{{- range $_, $secret := include "placement.withoutNull" .Values.secretSettings | fromJson -}}
 {{- $keys = append $keys $secret -}}
 {{- end -}}
 {{- $keys | uniq | toJson -}}
@@ -141,12 +144,12 @@ volumeMounts:
   emptyDir:
     # Large requests and responses are files here while a client sends or receives them.
     sizeLimit: 2Gi
-{{- with $root.Values.secretSettings }}
+{{- with include "placement.secretKeys" $root | fromJsonArray }}
 - name: secrets
   projected:
     defaultMode: 0440
     sources:
-      {{- range $secret := include "placement.secretKeys" $root | fromJsonArray }}
+      {{- range $secret := . }}
       - secret:
           name: {{ $secret.name | quote }}
           {{- if $optional }}

@@ -15,6 +15,7 @@ from entrypoint.variables import (
     AUTH_TYPE,
     CA_FILES,
     CONNECTION,
+    DATABASE_HOST,
     KEYSTONE_PREFIX,
     from_file,
     ignored,
@@ -57,6 +58,11 @@ def load() -> cfg.ConfigOpts:
         register_keystone(config)
         known = known_variables(config)
         read_files(known)
+        if DATABASE_HOST & os.environ.keys():
+            # Imported here because SQLAlchemy takes long to import.
+            from entrypoint.database.parts import compose_url
+
+            compose_url()
         refuse_unknown(known)
         refuse_references(known, known)
         parse(config)

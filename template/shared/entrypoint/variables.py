@@ -21,10 +21,15 @@ AUTH_SECTION = f"{KEYSTONE_PREFIX}AUTH_SECTION"
 PLACEDOCK = {f"{KEYSTONE_PREFIX}USER": f"{KEYSTONE_PREFIX}USERNAME"}
 # The container's own variables, which no file can set.
 CONTAINER = ("DB_SYNC", "PORT", "TLS_CERT", "TLS_KEY", "UWSGI_PROCESSES", "UWSGI_THREADS")
+# The parts of the database URL, as DATABASE_<PART> and DATABASE_<PART>_FILE. The host is required.
+DATABASE_PARTS = ("BACKEND", "HOST", "PORT", "USER", "PASSWORD", "NAME", "OPTIONS")
+DATABASE_HOST = {"DATABASE_HOST", "DATABASE_HOST_FILE"}
 # Files of CA certificates, for all Python libraries.
 CA_FILES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 # What else may reach Placement and its libraries; the engine or the kubelet set the last ones.
 KEPT = {*CONTAINER, *CA_FILES, "LANG", "PATH", "PGCONNECT_TIMEOUT", "TZ"}
+# The chart always sets the backend.
+KEPT.add("DATABASE_BACKEND")
 KEPT |= {*(f"{name}_FILE" for name in CONTAINER), "HOME", "HOSTNAME", "PWD", "TERM", "container"}
 # Variables of Placement that are no options: the check and other commands would not follow them.
 REFUSED = {
@@ -47,8 +52,11 @@ def ignore_others() -> None:
     Among them are http_proxy, PYTHONPATH, PGHOST and UWSGI_HTTP_SOCKET. Without a home folder, no
     library finds a file there: ~/.placement, ~/.netrc, ~/.pgpass.
     """
+    kept = set(KEPT)
+    if DATABASE_HOST & os.environ.keys():
+        kept |= {f"DATABASE_{part}{end}" for part in DATABASE_PARTS for end in ("", "_FILE")}
     for name in sorted(os.environ):
-        if name not in KEPT and not name.startswith(("OS_", "LC_", "MALLOC_")):
+        if name not in kept and not name.startswith(("OS_", "LC_", "MALLOC_")):
             del os.environ[name]
             if not re.search(r"_SERVICE_|_PORT", name):
                 ignored.append(name)
@@ -90,9 +98,14 @@ def option_variables() -> Iterator[str]:
 
 def whole_number(name: str, value: str) -> int:
     """Return the number in a variable or an argument: at most 65535, the highest port."""
-    if not (value.isascii() and value.isdigit() and 0 < int(value) <= 65535):
+    if not is_whole_number(value):
         raise StartError(f"{name}={value} is not a whole number from 1 to 65535")
     return int(value)
+
+
+def is_whole_number(value: str) -> bool:
+    """Return whether the value is a whole number from 1 to 65535."""
+    return value.isascii() and value.isdigit() and 0 < int(value) <= 65535
 
 
 def read_files(known: Known) -> None:
@@ -109,16 +122,31 @@ def read_files(known: Known) -> None:
 
 def read_file(variable: str) -> None:
     """Set the variable to the content of the file that <variable>_FILE names, if it is set."""
+    if f"{variable}_FILE" not in os.environ:
+        return
+    value = take(variable)
+    if r"\$" in value:
+        # oslo.config reads \$ as $, and has no other spelling for these two characters.
+        raise StartError(
+            rf"the file that {variable}_FILE names contains a \$, which no option can contain:"
+            " choose another value"
+        )
+    os.environ[variable] = literal(value)
+
+
+def take(variable: str) -> str:
+    """Return the value of a variable, or of the file that <variable>_FILE names, and unset it."""
     name = f"{variable}_FILE"
     if name not in os.environ:
-        return
+        return os.environ.pop(variable, "")
     if variable in os.environ:
         raise StartError(f"both {variable} and {name} are set: unset one of them")
     path = os.environ.pop(name)
     if not path:
         raise StartError(f"{name} is empty: set it to the path of a file, or unset it")
-    os.environ[variable] = literal(read_secret(f"{name}={path}", Path(path)))
+    value = read_secret(f"{name}={path}", Path(path))
     from_file.add(variable)
+    return value
 
 
 def literal(value: str) -> str:
@@ -144,10 +172,7 @@ def read_secret(name: str, path: Path) -> str:
         f"the file is larger than {MAX_FILE} bytes": len(data) > MAX_FILE,
         "the file is empty": not text,
         "the file has more than one line": "\n" in text,
-        # oslo.config reads \$ as $, and has no other spelling for these two characters.
-        r"the file contains a NUL or a \$, which no option can contain: choose another value": (
-            "\0" in text or r"\$" in text
-        ),
+        "the file contains a NUL, which no option can contain": "\0" in text,
     }
     for problem, is_there in problems.items():
         if is_there:

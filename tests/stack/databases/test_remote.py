@@ -107,7 +107,20 @@ def new_owner(server: DatabaseServer, database: str) -> str:
     return user
 
 
-@pytest.mark.parametrize("by", ["variable", "file"])
+def in_parts(server: DatabaseServer, database: str, user: str) -> dict[str, str]:
+    """Return the variables of a URL's parts, of which the password comes from a file."""
+    return {
+        "DATABASE_BACKEND": server.kind,
+        "DATABASE_HOST": server.address,
+        "DATABASE_PORT": {"postgresql": "5432", "mysql": "3306"}[server.kind],
+        "DATABASE_USER": user,
+        "DATABASE_PASSWORD_FILE": "/secrets/password",
+        "DATABASE_NAME": database,
+        "DATABASE_OPTIONS": "connect_timeout=5",
+    }
+
+
+@pytest.mark.parametrize("by", ["variable", "file", "parts"])
 def test_password_may_have_any_character(
     by: str, server: DatabaseServer, newest: str, run: Run, start: Start, tmp_path: Path
 ) -> None:
@@ -120,6 +133,10 @@ def test_password_may_have_any_character(
     if by == "file":
         (tmp_path / "connection").write_text(f"{url}\n", encoding="utf-8")
         env = {f"{CONNECTION}_FILE": "/secrets/connection"}
+    if by == "parts":
+        (tmp_path / "password").write_text(f"{PASSWORDS[server.kind]}\n", encoding="utf-8")
+        env = in_parts(server, database, user)
+    if by != "variable":
         options = (f"--volume={readable(tmp_path)}:/secrets:ro",)
     for command in COMMANDS:
         done = run(newest, command, env=env, options=options)
