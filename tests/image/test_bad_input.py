@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -219,6 +220,7 @@ URLS = {
     f"mysql+pymysql://u:p@{SECRET}/x@h/d": NOT_ENCODED,
     f"mysql+pymysql://u:p@{SECRET}?x@h/d": NOT_ENCODED,
     f"mysql+pymysql://{USER}": r"names no database: write it as mysql\+pymysql://.*/NAME",
+    f"mysql+pymysql://{USER}:3306": r"names no database",
     f"postgresql://{USER}/": r"names no database",
     f"postgresql://{USER}?sslmode=require": r"names no database",
     "sqlite://": r"names no database: write it as sqlite:////PATH",
@@ -250,6 +252,16 @@ URLS = {
         }.items()
     },
 }
+# Those that made a command fail differently, or use a connection without TLS.
+EVERYWHERE_REFUSED = {
+    "nothing": NOT_ENCODED,
+    **{
+        url: message
+        for url, message in URLS.items()
+        if re.search(r"read_default_file|ssl=true|ssl_mode|x@h/d|names no database", url + message)
+    },
+}
+DATABASE_COMMANDS = {"db-sync": 1, "check-config": 1, "upgrade-check": 2}
 VALID_URLS = (
     f"mysql+pymysql://{USER}/d?charset=utf8mb4&ssl_ca={CA}&ssl_check_hostname=false",
     f"mysql+pymysql://{USER}:3307/d?unix_socket=/run/mysqld/mysqld.sock",
@@ -287,6 +299,9 @@ WRONG_ARGUMENTS = (
     "import-sqlite /a /b",
     "import-sqlite --force",
     "check-config now",
+    "check-config --json",
+    "check-config --database now",
+    "check-config --database --json now",
     "smoke-test http://a http://b",
     "token now",
     "load-test http://a 1",
@@ -318,9 +333,14 @@ def cases() -> dict[str, Case]:
         **{url: Case(("check-config",), NOAUTH | {DATABASE: url}) for url in (*URLS, *VALID_URLS)},
         **{f"check-config: {name}": Case(("check-config",), BAD[name].env) for name in refused},
         **{
-            f"{command}: no URL": Case((command,), NOAUTH | {DATABASE: "nothing"})
-            for command in ("db-sync", "check-config", "upgrade-check")
+            f"{command}: {url}": Case((command,), NOAUTH | {DATABASE: url})
+            for command in DATABASE_COMMANDS
+            for url in EVERYWHERE_REFUSED
         },
+        "unreachable database": Case(
+            ("check-config", "--database", "--json"),
+            NOAUTH | retries | {DATABASE: f"mysql+pymysql://u:{SECRET}@127.0.0.1:1/placement"},
+        ),
         **{
             f"file: {name}": Case(("check-config",), NOAUTH | in_file, {"value": text})
             for name, (text, _) in FILES.items()
@@ -393,15 +413,26 @@ def test_check_config_refuses_what_serve_refuses(case: str, outcomes: dict[str, 
 
 
 @in_one_container
-@pytest.mark.parametrize(
-    ("command", "code"), [("db-sync", 1), ("check-config", 1), ("upgrade-check", 2)]
-)
+@pytest.mark.parametrize("url", EVERYWHERE_REFUSED)
+@pytest.mark.parametrize("command", DATABASE_COMMANDS)
 def test_every_database_command_refuses_a_wrong_url(
-    command: str, code: int, outcomes: dict[str, Outcome]
+    command: str, url: str, outcomes: dict[str, Outcome]
 ) -> None:
     # An upgrade continues after 1 of upgrade-check, which is a warning.
-    line = refusal(outcomes[f"{command}: no URL"], code)
-    assert "is not a database URL" in line
+    line = refusal(outcomes[f"{command}: {url}"], DATABASE_COMMANDS[command])
+    assert re.search(EVERYWHERE_REFUSED[url], line)
+
+
+@in_one_container
+def test_check_of_an_unreachable_database_is_a_document(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes["unreachable database"]
+    assert outcome.returncode == 1
+    document = json.loads(outcome.stdout)
+    assert document["ok"] is False
+    [finding] = document["findings"]
+    assert (finding["severity"], finding["check"]) == ("error", "connection")
+    assert "127.0.0.1:1/placement cannot be used: " in finding["message"]
+    assert SECRET not in outcome.stdout + outcome.stderr
 
 
 @in_one_container

@@ -22,15 +22,18 @@ def test_commands_lead_from_an_empty_database_to_a_server(
     options = (f"--volume={volume}:/var/lib/placement", "--read-only", "--tmpfs=/tmp")
 
     def command(*arguments: str) -> str:
-        result = run(any_image, *arguments, options=options)
+        env = {"OS_API__AUTH_STRATEGY": "noauth2"}
+        result = run(any_image, *arguments, env=env, options=options)
         assert result.returncode == 0, result.stdout + result.stderr
         assert result.stderr == ""
         return result.stdout
 
+    assert "ok: release: /cats.db does not exist yet" in command("check-config", "--database")
     assert "no schema yet: nothing to upgrade" in command("upgrade-check")
     assert "the schema is up to date" in command("db-sync")
     assert "the schema is up to date" in command("db-sync")
     assert "Upgrade Check Results" in command("upgrade-check")
+    assert "ok: tables: the schema is complete" in command("check-config", "--database")
     assert "set_root_provider_ids" in command("online-data-migrations")
     assert "set_root_provider_ids" in command("online-data-migrations", "--max-count", "10")
 

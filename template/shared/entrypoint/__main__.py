@@ -24,8 +24,11 @@ class Command(NamedTuple):
             return True
         accepted = re.findall(r"\[[^]]*\]|\S+", self.arguments)
         if self.arguments.startswith("[--"):
-            option = self.arguments.strip("[]").split()
-            return not given or (given[0] == option[0] and len(given) == len(option))
+            words = self.arguments.split()
+            ends = {number for number, word in enumerate(words) if word.startswith("[")}
+            pairs = zip((word.strip("[]") for word in words), given, strict=False)
+            names = all(word == argument for word, argument in pairs if word.startswith("--"))
+            return names and len(given) in ends | {len(words)}
         required = [name for name in accepted if not name.startswith("[")]
         options = [argument for argument in given if argument.startswith("-")]
         return len(required) <= len(given) <= len(accepted) and not options
@@ -46,7 +49,7 @@ COMMANDS = {
         "database.schema", "online_data_migrations", "[--max-count N]"
     ),
     "import-sqlite": Command("database.import_sqlite", "import_sqlite", "[PATH]"),
-    "check-config": Command("server", "check_config"),
+    "check-config": Command("server", "check_config", "[--database [--json]]"),
     "smoke-test": Command("client", "smoke_test", "[URL]"),
     "token": Command("client", "print_token"),
     "load-test": Command("client", "load_test", "URL CLIENTS SECONDS"),

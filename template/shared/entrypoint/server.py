@@ -1,5 +1,6 @@
 """What uWSGI starts with: its port, its processes and threads, and the database pool for them."""
 
+import contextlib
 import math
 import os
 import signal
@@ -37,15 +38,35 @@ def serve() -> None:
     os.execv(sys.executable, [sys.executable, "-I", "-m", "entrypoint.supervisor"])
 
 
-def check_config() -> None:
-    """Check the settings as `serve` does, without a database."""
+def check_config(*given: str) -> None:
+    """Check the settings as `serve` does, and with --database the database as well."""
     from entrypoint import database
 
-    config = options.load()
-    check(config)
-    database.check_url(config)
-    options.check_policy(config)
-    print("the configuration is valid")
+    as_json = "--json" in given
+    # With --json, the document is all that standard output gets.
+    with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
+        config = options.load()
+        _, processes, threads = check(config)
+        database.check_url(config)
+        options.check_policy(config)
+        print("the configuration is valid")
+        if "--database" in given:
+            # Imported only here, because it takes long to load.
+            from entrypoint.database import checks
+
+            found = checks.run(config, processes * connections(config, threads))
+    if "--database" in given:
+        checks.report(config, found, as_json=as_json)
+
+
+def connections(config: cfg.ConfigOpts, threads: int) -> int:
+    """Return the connections that a process may open: its pool, and the overflow of the pool."""
+    return sum(
+        config.placement_database[option]
+        if options.is_set(config, option, "placement_database")
+        else int(value)
+        for option, value in pool(threads).items()
+    )
 
 
 def pool(threads: int) -> dict[str, str]:

@@ -46,9 +46,9 @@ FAILURES = (NoAnswerError, db_exception.DBError, sa_exc.SQLAlchemyError)
 
 
 @contextlib.contextmanager
-def command() -> Iterator[cfg.ConfigOpts]:
-    """Load the settings for a command, and prepare its database."""
-    config = options.load()
+def command(config: cfg.ConfigOpts | None = None) -> Iterator[cfg.ConfigOpts]:
+    """Load the settings for a command, unless they are given, and prepare its database."""
+    config = config or options.load()
     log.setup(config, "placement")
     db_api.configure(config)
     with preparation(config):

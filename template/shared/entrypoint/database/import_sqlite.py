@@ -15,7 +15,7 @@ from oslo_db import exception as db_exception
 from placement.db.sqlalchemy import models
 from sqlalchemy import exc as sa_exc
 
-from entrypoint.database import check_url, name_of, release, schema
+from entrypoint.database import check_url, name_of, release, revisions, schema
 from entrypoint.database.connection import command, connect, reason
 from entrypoint.database.lock import wait_for_lock
 from entrypoint.errors import StartError
@@ -68,11 +68,11 @@ def opened(path: str) -> Iterator[sa.Connection]:
 def refuse_other_schema(engine: sa.Engine, path: str) -> None:
     """Refuse a file whose schema is not exactly this release's."""
     with engine.connect() as connection:
-        revision = schema.revision(connection)
+        revision = revisions.revision(connection)
         recorded = release.recorded(connection)
     if revision is None:
         raise StartError(f"{path} has no schema of Placement: nothing to copy")
-    head = schema.migrations().get_current_head()
+    head = revisions.migrations().get_current_head()
     if revision != head or recorded not in (None, release.MAJOR):
         raise StartError(
             f"{path} is not at release {release.series(release.MAJOR)}, the release of this"

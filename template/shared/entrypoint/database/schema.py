@@ -8,23 +8,18 @@ from typing import Any, NoReturn
 
 import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from oslo_config import cfg
 from placement.db.sqlalchemy import migration, models
 from sqlalchemy import exc as sa_exc
 
 from entrypoint import options
-from entrypoint.database import release
+from entrypoint.database import checks, release
 from entrypoint.database.connection import command, connect, preparation
 from entrypoint.database.lock import LEASE, LockedError, attempts, is_missing_table, migration_lock
+from entrypoint.database.revisions import VERSION_TABLE, is_behind, migrations, revision
 from entrypoint.database.tables import differences
 from entrypoint.errors import StartError
 from entrypoint.signals import block_signals
-
-VERSION_TABLE = "alembic_version"
-# Alembic logs how it reads each schema. Only the migrations that it runs are of interest.
-logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def db_sync() -> None:
@@ -96,16 +91,19 @@ def sync(config: cfg.ConfigOpts) -> None:
 
 
 def is_current(engine: sa.Engine) -> bool:
-    """Return whether a sync would change nothing."""
+    """Return whether a sync would change nothing, and refuse a database in which it would fail."""
     try:
         with engine.connect() as connection:
             wait_for_replication(connection)
             release.refuse_step(connection)
-            return (
+            if (
                 not is_behind(revision(connection))
                 and release.recorded(connection) == release.MAJOR
                 and not differences(connection)
-            )
+            ):
+                return True
+            checks.refuse(connection)
+            return False
     except sa_exc.NoSuchTableError:
         return False  # another container has just dropped it
     except sa_exc.ProgrammingError as error:
@@ -177,22 +175,6 @@ def require_schema(config: cfg.ConfigOpts) -> None:
             )
         with contextlib.suppress(release.NewerDatabaseError):
             release.refuse_step(connection)
-
-
-def revision(connection: sa.Connection) -> str | None:
-    """Return the migration that a database is at."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def is_behind(revision: str | None) -> bool:
-    """Return whether a schema lacks migrations that this release has."""
-    known = {script.revision for script in migrations().walk_revisions()}
-    return revision is None or revision in known - {migrations().get_current_head()}
-
-
-def migrations() -> ScriptDirectory:
-    """Return the migrations of this release."""
-    return ScriptDirectory.from_config(migration._alembic_config())
 
 
 def needs_discarding(connection: sa.Connection) -> bool:
