@@ -56,10 +56,15 @@ def summary(rows: Sequence[Row], overall: Row) -> str:
 
 
 def draw(rows: Sequence[Row], title: str, cpu_target: int | None, path: Path) -> None:
+    """Write a plot of replicas, CPU and latency under load."""
+    plot(rows, title, cpu_target).savefig(path)
+
+
+def plot(rows: Sequence[Row], title: str, cpu_target: int | None) -> Figure:
     """Plot replicas, CPU and latency under load over one time axis."""
     figure = Figure(figsize=(9, 9), layout="constrained")
     replicas, cpu, rate, latency = figure.subplots(4, 1, sharex=True)
-    figure.suptitle(title)
+    figure.suptitle(title, wrap=True)
     draw_replicas(replicas, rows)
     draw_cpu(cpu, rows, cpu_target)
     draw_rate(rate, rows)
@@ -75,7 +80,7 @@ def draw(rows: Sequence[Row], title: str, cpu_target: int | None, path: Path) ->
     figure.align_ylabels()
     latency.set_xlabel("seconds since the start of the load (grey: while it runs)")
     latency.set_xlim(rows[0]["second"], rows[-1]["second"])
-    figure.savefig(path)
+    return figure
 
 
 def curve(rows: Sequence[Row], column: str) -> tuple[list[int], list[float]]:
