@@ -12,8 +12,15 @@ from types import ModuleType
 from typing import Any
 
 import yaml
+from copier.errors import UserMessageError
 from copier_template_extensions import ContextHook
 from jinja2 import Environment
+
+if sys.version_info < (3, 11):  # noqa: UP036
+    raise UserMessageError(
+        f"Copier runs on Python {sys.version.split()[0]}, and this template needs Python 3.11 or "
+        "newer. Run it as: uvx --python '>=3.11' --with copier-template-extensions copier ..."
+    )
 
 
 def _package() -> str:

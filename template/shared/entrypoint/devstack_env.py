@@ -7,7 +7,7 @@ changed, with the reason.
 import ipaddress
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -97,20 +97,22 @@ class Host:
     """The host that devstack runs on, as a container reaches it."""
 
     def __init__(self, given: str, local: dict[str, str]) -> None:
-        """Use the address that is given, or that of local.conf."""
-        stated = [given] if given else [local.get("HOST_IP"), local.get("SERVICE_HOST")]
-        usable = (text.strip("[]") for text in stated if text and not is_loopback(text))
-        self.address = next(usable, "")
+        """Use the address that is given, or those of local.conf."""
+        names = ("HOST_IP", "SERVICE_HOST", "HOST_IPV6")
+        stated = [given] if given else [local.get(name) for name in names]
+        self.addresses = [text.strip("[]") for text in stated if text and not is_loopback(text)]
 
     def replace(self, loopback: str, variable: str) -> str:
-        """Return the address that replaces a loopback one."""
-        if not HOST.fullmatch(self.address):
+        """Return the address that replaces a loopback one, of the same IP version if possible."""
+        alike = [text for text in self.addresses if (":" in text) == (":" in loopback)]
+        address = next(iter(alike or self.addresses), "")
+        if not HOST.fullmatch(address):
             raise StartError(
                 f"{variable} names {loopback}, which is the container itself: set HOST_IP to this"
                 " host's address in local.conf, or run make devstack-env HOST_IP=…"
             )
-        report(f"{variable}: replaced {loopback}, the container itself, with {self.address}")
-        return self.address
+        report(f"{variable}: replaced {loopback}, the container itself, with {address}")
+        return address
 
     def reach(self, server: str, variable: str) -> str:
         """Return a server's HOST or HOST:PORT as a container reaches it."""
@@ -170,13 +172,23 @@ def database_url(connection: str, host: Host) -> str:
         ) from error
     if url.drivername not in drivers:
         report(f"{CONNECTION}: replaced the driver {url.drivername} with {driver}")
-    if "plugin" in url.query:
-        # devstack's plugin for SQLAlchemy, which counts queries.
-        report(f"{CONNECTION}: left out plugin={url.query['plugin']}, which is not in the image")
-    if is_loopback(url.host):
+    for name, values in url.normalized_query.items():
+        if reason := unusable(name, values):
+            report(f"{CONNECTION}: left out {name}={','.join(values)}, {reason}")
+            url = url.difference_update_query([name])
+    if is_loopback(url.host) and "host" not in url.query:
         url = url.set(host=host.replace(url.host or "no host", CONNECTION))
-    url = url.set(drivername=driver).difference_update_query(["plugin"])
-    return url.render_as_string(hide_password=False)
+    return url.set(drivername=driver).render_as_string(hide_password=False)
+
+
+def unusable(option: str, values: Sequence[str]) -> str:
+    """Return why the container cannot use an option of the database's URL, or nothing."""
+    if option == "plugin":  # devstack's for SQLAlchemy, which counts queries
+        return "which is not in the image"
+    local = any(value.startswith("/") or is_loopback(value) for value in values)
+    if option == "unix_socket" or (option == "host" and local):
+        return "which the container cannot reach"
+    return ""
 
 
 def check_cafile(variables: dict[str, str]) -> None:

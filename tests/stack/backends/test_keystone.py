@@ -46,6 +46,9 @@ LIFETIME = 30
 PATIENCE = 45
 
 
+WITH_PASSWORDS = (".env", "dev/stack/keystone/clouds.yaml")
+
+
 @pytest.fixture(scope="module")
 def start_arguments() -> set[str]:
     """The arguments of each process that ran while the stack started."""
@@ -64,10 +67,18 @@ def stack(new_stack: NewStack, start_arguments: set[str]) -> Iterator[Stack]:
         override = yaml.safe_dump({"services": {"placement": {"environment": OVERRIDE}}})
         (stack.repository / "compose.override.yaml").write_text(override, encoding="utf-8")
         (stack.repository / "Makefile.local").write_text("check:\n\t$(RUN) check-config\n")
+        for name in WITH_PASSWORDS:
+            (stack.repository / name).touch(mode=0o644)
         with record_arguments(start_arguments):
             stack.make("up")
             stack.make("check")
         yield stack
+
+
+def test_files_with_passwords_are_private(stack: Stack) -> None:
+    """Also if they existed before, and everybody could read them."""
+    modes = {(stack.repository / name).stat().st_mode & 0o777 for name in WITH_PASSWORDS}
+    assert modes == {0o600}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -128,6 +129,52 @@ GOOD: dict[str, tuple[Files, dict[str, str | None]]] = {
             "MEMCACHED_SERVERS": "inet6:[2001:db8::7]:11211",
             DATABASE: "mysql+pymysql://root:x@[2001:db8::7]/placement",
         },
+    ),
+    "an IPv6 address alone": (
+        Files(
+            placement(
+                "memcached_servers = localhost:11211",
+                "password = x",
+                connection="mysql+pymysql://root:x@[::1]/placement",
+            ),
+            local("HOST_IPV6=2001:db8::7"),
+        ),
+        {
+            "MEMCACHED_SERVERS": "inet6:[2001:db8::7]:11211",
+            DATABASE: "mysql+pymysql://root:x@[2001:db8::7]/placement",
+        },
+    ),
+    "an address of each IP version": (
+        Files(
+            placement(
+                "memcached_servers = localhost:11211",
+                "password = x",
+                connection="mysql+pymysql://root:x@[::1]/placement",
+            ),
+            local(f"HOST_IP={ADDRESS}", "HOST_IPV6=2001:db8::7", "SERVICE_IP_VERSION=6"),
+        ),
+        {
+            "MEMCACHED_SERVERS": f"{ADDRESS}:11211",
+            DATABASE: "mysql+pymysql://root:x@[2001:db8::7]/placement",
+        },
+    ),
+    "the socket of MySQL": (
+        Files(
+            placement(
+                "password = x",
+                connection="mysql://root:x@localhost/placement?charset=utf8&unix_socket=/run/sock",
+            ),
+            LOCAL,
+        ),
+        {DATABASE: f"mysql+pymysql://root:x@{ADDRESS}/placement?charset=utf8"},
+    ),
+    "the socket of PostgreSQL": (
+        Files(placement("password = x", connection="postgresql://p:x@/p?host=/run"), LOCAL),
+        {DATABASE: f"postgresql+psycopg2://p:x@{ADDRESS}/p"},
+    ),
+    "a host among the options": (
+        Files(placement("password = x", connection="postgresql://p:x@/p?host=10.0.0.2"), LOCAL),
+        {DATABASE: "postgresql+psycopg2://p:x@/p?host=10.0.0.2"},
     ),
     "old driver, and a password of special characters": (
         Files(
@@ -279,6 +326,17 @@ def test_bad_files_are_refused(outcomes: dict[str, Outcome], name: str) -> None:
     assert SECRET not in bad.stderr
 
 
+def test_options_of_the_url_that_are_left_out_are_named(outcomes: dict[str, Outcome]) -> None:
+    """Through them, the container would look for the server in itself."""
+    left_out = {
+        name: re.findall(r"left out (\w+=\S+), which the container cannot reach", outcome.stderr)
+        for name, outcome in outcomes.items()
+    }
+    assert left_out["the socket of MySQL"] == ["unix_socket=/run/sock"]
+    assert left_out["the socket of PostgreSQL"] == ["host=/run"]
+    assert left_out["a host among the options"] == []
+
+
 def test_catalog_of_a_keystone_on_loopback_is_reported(outcomes: dict[str, Outcome]) -> None:
     """The container would follow the catalog to itself."""
     assert "Keystone's catalog may name localhost:5000" in outcomes["servers on loopback"].stderr
@@ -298,6 +356,10 @@ def test_env_file_is_private_and_survives_a_failure(
 ) -> None:
     """Only its owner can read it, git ignores it, and a later failure does not change it."""
     env_file = repository / "devstack/placement.env"
+    # An interrupted run, and a careless copy.
+    for path in (env_file, env_file.with_suffix(".env.new")):
+        path.touch()
+        path.chmod(0o644)
     done = devstack_env(repository, **sample_paths("2019-mysql"))
     assert done.returncode == 0, done.stderr
     assert env_file.stat().st_mode & 0o777 == 0o600
@@ -318,6 +380,24 @@ def test_env_file_is_private_and_survives_a_failure(
         "placement-api.conf",
         "placement.env",
     ]
+
+
+def test_paths_may_contain_blanks_and_other_special_characters(
+    repository: Path, devstack_env: DevstackEnv, tmp_path: Path
+) -> None:
+    """Of the files, absolute or relative to the home directory, and of the repository."""
+    folder = tmp_path / "it's a devstack, #1"
+    shutil.copytree(SAMPLES / "2019-mysql", folder)
+    moved = repository.rename(tmp_path / "our placement")
+    env = {**os.environ, "HOME": str(tmp_path)}
+    given = {
+        "PLACEMENT_CONF": folder / "placement.conf",
+        "LOCAL_CONF": f"~/{folder.name}/local.conf",
+    }
+    done = devstack_env(moved, env, **given)
+    assert done.returncode == 0, done.stderr
+    written = variables_in((moved / "devstack/placement.env").read_text())
+    assert written == variables_in((folder / "placement.env").read_text())
 
 
 def test_default_local_conf_is_in_the_home_directory(

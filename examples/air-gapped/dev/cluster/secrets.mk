@@ -4,6 +4,7 @@ CLUSTER_SECRETS += placement-keystone:username,password
 CLUSTER_SECRETS += internal-ca:ca.crt
 CLUSTER_SECRETS += internal-registry:.dockerconfigjson:kubernetes.io/dockerconfigjson
 
+##@ Cluster
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets
 	@dev/cluster/secrets.sh $(NAMESPACE) "$(FORMAT)" $(CLUSTER_SECRETS)

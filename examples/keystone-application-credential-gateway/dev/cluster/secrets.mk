@@ -3,6 +3,7 @@ CLUSTER_SECRETS += placement-database:connection
 CLUSTER_SECRETS += placement-credential:id,secret,memcache_secret_key
 CLUSTER_SECRETS += house-ca:ca.crt
 
+##@ Cluster
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets
 	@dev/cluster/secrets.sh $(NAMESPACE) "$(FORMAT)" $(CLUSTER_SECRETS)

@@ -4,6 +4,7 @@ CLUSTER_SECRETS += placement-keystone:username,password,memcache_secret_key
 CLUSTER_SECRETS += placement-tls:tls.crt,tls.key:kubernetes.io/tls
 CLUSTER_SECRETS += registry-credentials:.dockerconfigjson:kubernetes.io/dockerconfigjson
 
+##@ Cluster
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets
 	@dev/cluster/secrets.sh $(NAMESPACE) "$(FORMAT)" $(CLUSTER_SECRETS)

@@ -155,7 +155,8 @@ class Registration:
         self.ensure_endpoints(identity, "placement", "http://placement:8778", self.placement_url)
         if self.options["auth_type"] == "v3applicationcredential":
             self.ensure_credential()
-        CLOUDS.touch(mode=0o600)
+        CLOUDS.touch()
+        CLOUDS.chmod(0o600)
         CLOUDS.write_text(yaml.safe_dump({"clouds": self.clouds()}), encoding="utf-8")
 
 

@@ -21,6 +21,7 @@ upgrade: start-servers
 start-servers: $(TOOLS) passwords
 	$(COMPOSE) up --detach --no-recreate $(SERVERS)
 
+##@ This host
 .PHONY: import-sqlite
 import-sqlite: start-servers ## Copy the data of an earlier SQLite file into the database server
 	$(COMPOSE) stop placement

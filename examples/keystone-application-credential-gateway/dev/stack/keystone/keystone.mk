@@ -3,6 +3,7 @@ KEYSTONE_PORT ?= 5000
 KEYSTONE = https://127.0.0.1:$(KEYSTONE_PORT)/v3
 export KEYSTONE_PORT
 
+##@ This host
 .PHONY: token registration
 
 token: $(TOOLS) ## Print an administrator's token, which is valid for one hour
