@@ -1,5 +1,6 @@
 """The WSGI application that uWSGI loads: Placement, on a database that is ready."""
 
+import functools
 import gc
 import logging
 import os
@@ -50,6 +51,7 @@ def load() -> Application:
         accept_only_bytes()
         return answer_503(application)
 
+    reuse_aliases()
     # Placement has no hook between reading its configuration and writing to the database.
     deploy.loadapp = load_on_ready_database
     # The files that oslo.config reads depend on the program's name: `uwsgi` would have its own.
@@ -75,6 +77,21 @@ def prepare(config: Any) -> None:
             # A container of the old release that restarts while the new one rolls out.
             print(f"serving without a sync: {newer}", flush=True)
     schema.require_schema(config)
+
+
+def reuse_aliases() -> None:
+    """Build each alias of a table once, and not for each request: a fifth of the time of a read."""
+    import sqlalchemy
+
+    new_alias: Callable[..., Any] = sqlalchemy.alias
+
+    @functools.lru_cache(maxsize=256)
+    def alias(*arguments: Any, **named: Any) -> Any:
+        alias = new_alias(*arguments, **named)
+        alias.c  # noqa: B018  # builds the columns before other threads see the alias
+        return alias
+
+    sqlalchemy.alias = alias
 
 
 def answer_503(application: Application) -> Application:
