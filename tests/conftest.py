@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.support.networks",
     "tests.support.servers",
     "tests.support.galera",
+    "tests.support.mysql",
     "tests.support.proxies",
     "tests.support.stack",
     "tests.support.repositories",

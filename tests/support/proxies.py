@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from tests.support.containers import flags, logs, new_name, remove, succeed
+from tests.support.containers import PYTHON, flags, logs, new_name, remove, succeed
 from tests.support.servers import PASSWORD, DatabaseServer, SupportImage, address
 from tests.support.waiting import wait_until
 
@@ -49,6 +50,7 @@ class Proxy:
 
     engine: str
     name: str
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -57,8 +59,27 @@ class Proxy:
 
     def url(self, url: str) -> str:
         """Return the URL of a database through the proxy."""
-        changed = sa.make_url(url).set(host=self.address)
+        changed = sa.make_url(url).set(host=self.address).update_query_dict(self.options)
         return changed.render_as_string(hide_password=False)
+
+
+@contextmanager
+def running_proxy(
+    engine: str, port: int, *arguments: str, url_options: Mapping[str, str] | None = None
+) -> Iterator[Proxy]:
+    """Start a container with the engine's arguments, and wait until its proxy listens."""
+    proxy = Proxy(engine, new_name(), url_options or {})
+
+    def listens() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex((proxy.address, port)) == 0
+
+    try:
+        succeed(engine, "run", "--detach", "--name", proxy.name, *arguments)
+        wait_until(listens, lambda: logs(engine, proxy.name))
+        yield proxy
+    finally:
+        remove(engine, proxy.name)
 
 
 NewProxy = Callable[..., AbstractContextManager[Proxy]]
@@ -66,25 +87,13 @@ NewProxy = Callable[..., AbstractContextManager[Proxy]]
 
 @pytest.fixture(scope="session")
 def new_proxy(engine: str, support_image: SupportImage) -> NewProxy:
-    """Start a proxy of a kind, wait until it listens, and remove it after the block."""
+    """Start HAProxy or PgBouncer with a configuration, and remove it after the block."""
 
-    @contextmanager
     def new_proxy(
-        kind: str, config: str, port: int, options: Sequence[str] = ()
-    ) -> Iterator[Proxy]:
-        proxy = Proxy(engine, new_name())
-        command = [engine, "run", "--detach", "--name", proxy.name, *flags({"CONFIG": config})]
-
-        def listens() -> bool:
-            with socket.socket() as client:
-                return client.connect_ex((proxy.address, port)) == 0
-
-        try:
-            succeed(*command, *options, support_image(kind))
-            wait_until(listens, lambda: logs(engine, proxy.name))
-            yield proxy
-        finally:
-            remove(engine, proxy.name)
+        name: str, config: str, port: int, options: Sequence[str] = ()
+    ) -> AbstractContextManager[Proxy]:
+        arguments = (*flags({"CONFIG": config}), *options, support_image(name))
+        return running_proxy(engine, port, *arguments)
 
     return new_proxy
 
@@ -103,3 +112,12 @@ def haproxy_config(servers: Sequence[DatabaseServer], single_writer: bool = Fals
 def pgbouncer_config(server: DatabaseServer, pool: int = 5) -> str:
     """Use at most this many connections to the server for each database, in transaction mode."""
     return PGBOUNCER.format(server=server.address, password=PASSWORD, pool=pool)
+
+
+def lock_refusal(server: DatabaseServer, newest: str, code: int) -> AbstractContextManager[Proxy]:
+    """Start a proxy that refuses GET_LOCK with an error of this number."""
+    script = Path(__file__).with_name("lock_refusal.py").read_text(encoding="utf-8")
+    arguments = (PYTHON, newest, "-c", script, server.address, str(code))
+    # The proxy reads the client's statements, so they are not encrypted.
+    plain = {"ssl_disabled": "true"}
+    return running_proxy(server.engine, PORTS["mysql"], *arguments, url_options=plain)

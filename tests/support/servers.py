@@ -126,15 +126,14 @@ def dev_image(engine: str, render: Render, once: Once) -> DevImage:
 def support_image(engine: str, once: Once) -> SupportImage:
     """Build the image of a folder of tests/support/images, and return its name."""
 
-    def build(target: str, context: Path | None = None) -> str:
+    def build(target: str, context: Callable[[], Path] | None = None) -> str:
         name = f"{IMAGES}-{target}"
 
         def make() -> None:
             script = ROOT / "template/dev/stack/base-image.sh"
             base = subprocess.check_output([script, engine, BASE_IMAGE], text=True).strip()
-            command = [engine, "build", f"--build-arg=BASE_IMAGE={base}", "--tag", name]
-            folder = SUPPORT_IMAGES / target
-            succeed(*command, "--file", folder / "Dockerfile", context or folder)
+            folder = context() if context else SUPPORT_IMAGES / target
+            succeed(engine, "build", f"--build-arg=BASE_IMAGE={base}", "--tag", name, folder)
 
         once(f"support-image-{target}", make)
         return name
@@ -193,7 +192,10 @@ def mariadb(engine: str, dev_image: DevImage) -> Iterator[DatabaseServer]:
         yield server
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
+# The archive of MySQL is large, so only `make test-all` downloads it.
+@pytest.fixture(
+    params=["postgresql", "mariadb", pytest.param("mysql8", marks=pytest.mark.only_all)]
+)
 def server(request: pytest.FixtureRequest) -> DatabaseServer:
     """Run the test with each kind of server."""
     found: DatabaseServer = request.getfixturevalue(request.param)

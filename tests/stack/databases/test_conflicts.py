@@ -17,12 +17,12 @@ import sqlalchemy as sa
 
 from tests.support.containers import CONNECTION, NEWEST, RELEASES, Server, Start, serving
 from tests.support.galera import NODES, one_worker
+from tests.support.providers import HEADERS, allocate, new_provider, set_total
 from tests.support.servers import DatabaseServer
 from tests.support.waiting import wait_until
 
 pytestmark = one_worker
 
-HEADERS = {"openstack-api-version": "placement 1.39"}
 CLIENTS = 16
 PROVIDERS = 3
 BF_ABORTS = (
@@ -85,40 +85,6 @@ def nodes(
             placement.client.headers.update(HEADERS)
             nodes.append(Node(server, server.url(database), name, placement))
         yield nodes
-
-
-def new_provider(client: httpx.Client) -> str:
-    """Create a provider with an inventory."""
-    provider = str(uuid.uuid4())
-    body = {"name": provider, "uuid": provider}
-    client.post("/resource_providers", json=body).raise_for_status()
-    assert set_total(client, provider, 0, 100_000).is_success
-    return provider
-
-
-def set_total(client: httpx.Client, provider: str, generation: int, total: int) -> httpx.Response:
-    """Set a provider's inventory."""
-    body = {"resource_provider_generation": generation, "inventories": {"VCPU": {"total": total}}}
-    return client.put(f"/resource_providers/{provider}/inventories", json=body)
-
-
-def allocate(
-    client: httpx.Client,
-    consumer: str,
-    provider: str,
-    used: int,
-    generation: int | None = None,
-    project: str = "one",
-) -> httpx.Response:
-    """Set the allocations of a consumer."""
-    body = {
-        "allocations": {provider: {"resources": {"VCPU": used}}},
-        "consumer_generation": generation,
-        "project_id": project,
-        "user_id": "one",
-        "consumer_type": "INSTANCE",
-    }
-    return client.put(f"/allocations/{consumer}", json=body)
 
 
 def write(node: Node, statement: str, row: str) -> None:
