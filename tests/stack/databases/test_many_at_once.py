@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import cycle
 
 import httpx
 import pytest
@@ -13,11 +17,29 @@ import sqlalchemy as sa
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.stack.databases.conftest import InBackground, StuckSync, hold_lock
-from tests.support.containers import CONNECTION, PYTHON, Run, flags, logs, new_name, remove
+from tests.support import galera
+from tests.support.containers import CONNECTION, PORT, PYTHON, Run, flags, logs, new_name, succeed
+from tests.support.proxies import (
+    PORTS,
+    NewProxy,
+    Proxy,
+    haproxy_config,
+    lock_refusal,
+    pgbouncer_config,
+)
 from tests.support.servers import DatabaseServer, address, schema
-from tests.support.waiting import LONGEST
+from tests.support.statements import recorded
 
-TEN = 10
+TWELVE = 12
+SETTINGS = {
+    "DB_SYNC": "True",
+    "OS_API__AUTH_STRATEGY": "noauth2",
+    "PORT": str(PORT),
+    "UWSGI_PROCESSES": "1",
+    "UWSGI_THREADS": "2",
+}
+# The longest that any container may take to serve, in seconds.
+LONGEST_START = 90
 MIGRATIONS = (
     "-> b4ed3a175331",
     "-> 611cd6dffd7b",
@@ -25,6 +47,25 @@ MIGRATIONS = (
     "-> 422ece571366",
     "-> a082b8bb98d0",
 )
+DROPPED_TABLE = re.compile(r"DROP TABLE (?:IF EXISTS )?[`\"]?(\w+)", re.IGNORECASE)
+# SHOW CREATE TABLE only reads.
+LOCK_OR_DDL = re.compile(
+    r"get_lock|advisory|placement_db_sync|(?<!show )(?:create|alter|drop) (?:table|index)",
+    re.IGNORECASE,
+)
+# The servers of each topology, and the proxy between them and Placement.
+TOPOLOGIES = {
+    "postgresql": ("postgresql", None),
+    "pgbouncer": ("postgresql", "pgbouncer"),
+    "mariadb": ("mariadb", None),
+    "mariadb-1105": ("mariadb", 1105),
+    "mariadb-1235": ("mariadb", 1235),
+    "galera": ("galera", None),
+    "galera-round-robin": ("galera", "round-robin"),
+    "galera-single-writer": ("galera", "single-writer"),
+    "mysql8": ("mysql8", None),
+}
+ONLY_ALL = ("postgresql", "mariadb", "mariadb-1235", "galera-single-writer", "mysql8")
 # A db-sync that waits only two seconds for the lock.
 IMPATIENT = """
 import runpy, sys
@@ -35,19 +76,67 @@ runpy.run_module("entrypoint", run_name="__main__")
 """
 
 
-@pytest.fixture
-def ten(engine: str) -> Iterator[list[str]]:
-    """Return names for ten containers, and remove the containers after the test."""
-    names = [new_name() for _ in range(TEN)]
-    yield names
-    with ThreadPoolExecutor(TEN) as pool:
-        list(pool.map(lambda name: remove(engine, name), names))
+@dataclass(frozen=True)
+class Topology:
+    """Servers with the same databases, and a proxy between them and Placement."""
+
+    servers: Sequence[DatabaseServer]
+    proxy: Proxy | None
+
+    def new_database(self) -> list[str]:
+        """Create an empty database, and return its URLs: one for each server, or the proxy's."""
+        url = self.servers[0].new_database()
+        if self.proxy:
+            return [self.proxy.url(url)]
+        return [server.url(str(sa.make_url(url).database)) for server in self.servers]
+
+
+def proxy_of(
+    way: str | int | None, servers: Sequence[DatabaseServer], new_proxy: NewProxy, newest: str
+) -> AbstractContextManager[Proxy | None]:
+    """Start the proxy of a topology."""
+    if way is None:
+        return nullcontext()
+    if isinstance(way, int):
+        return lock_refusal(servers[0], newest, way)
+    if way == "pgbouncer":
+        return new_proxy(way, pgbouncer_config(servers[0]), PORTS["postgresql"])
+    config = haproxy_config(servers, single_writer=way == "single-writer")
+    return new_proxy("haproxy", config, PORTS["mysql"])
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    """Return the marks of a topology's tests."""
+    return [
+        *([galera.one_worker] if name.startswith("galera") else []),
+        *([pytest.mark.only_all] if name in ONLY_ALL else []),
+    ]
+
+
+@pytest.fixture(params=[pytest.param(name, marks=marks(name)) for name in TOPOLOGIES])
+def topology(
+    request: pytest.FixtureRequest, new_proxy: NewProxy, newest: str
+) -> Iterator[Topology]:
+    """Run the test with each topology."""
+    name, way = TOPOLOGIES[request.param]
+    found = request.getfixturevalue(name)
+    servers = found if isinstance(found, list) else [found]
+    with proxy_of(way, servers, new_proxy, newest) as proxy:
+        yield Topology(servers, proxy)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A container that has started: its answers, and the seconds until them."""
+
+    answers: list[httpx.Response]
+    seconds: float
 
 
 def send_requests(address: str) -> list[httpx.Response]:
     """Wait for a container, and return its version document and its traits."""
     waiting = Retrying(
-        stop=stop_after_delay(LONGEST),
+        stop=stop_after_delay(LONGEST_START),
         wait=wait_fixed(0.3),
         retry=retry_if_exception_type(httpx.TransportError),
         reraise=True,
@@ -57,43 +146,78 @@ def send_requests(address: str) -> list[httpx.Response]:
         return [waiting(client.get, "/"), client.get("/traits", timeout=60)]
 
 
-def test_ten_start_at_once_on_an_empty_database(
-    server: DatabaseServer, newest: str, engine: str, ten: list[str], run: Run
+def start(engine: str, image: str, name: str, url: str) -> Start:
+    """Start a container that brings the schema up to date, and wait until it serves.
+
+    No port is published: in many starts at once the engine can choose the same port twice.
+    """
+    began = time.monotonic()
+    succeed(engine, "run", "--detach", "--name", name, *flags({**SETTINGS, CONNECTION: url}), image)
+    answers = send_requests(f"{address(engine, name)}:{PORT}")
+    return Start(answers, time.monotonic() - began)
+
+
+@dataclass(frozen=True)
+class Round:
+    """The start of all containers: their logs, and the seconds of the longest start."""
+
+    log: str
+    longest: float
+
+
+def start_twelve(engine: str, image: str, urls: Sequence[str]) -> Round:
+    """Start twelve containers at once, check that all serve the same, and remove them."""
+    names = [new_name() for _ in range(TWELVE)]
+    try:
+        with ThreadPoolExecutor(TWELVE) as pool:
+            starting = [
+                pool.submit(start, engine, image, name, url)
+                for name, url in zip(names, cycle(urls), strict=False)
+            ]
+        log = "".join(f"{name}:\n{logs(engine, name)}\n" for name in names)
+        assert [future.exception() for future in starting] == [None] * TWELVE, log
+        started = [future.result() for future in starting]
+        statuses = [[answer.status_code for answer in one.answers] for one in started]
+        assert statuses == [[200, 200]] * TWELVE, log
+        assert len({tuple(sorted(one.answers[1].json()["traits"])) for one in started}) == 1
+        form = "{{.State.Running}} {{.RestartCount}}"
+        state = subprocess.check_output([engine, "inspect", "--format", form, *names], text=True)
+        assert state.split("\n")[:-1] == ["true 0"] * TWELVE
+        assert "Traceback" not in log, log
+        return Round(log, max(one.seconds for one in started))
+    finally:
+        for command in (["kill"], ["rm", "--force", "--volumes"]):
+            subprocess.run([engine, *command, *names], capture_output=True, check=False)
+
+
+def test_twelve_start_at_once(
+    topology: Topology,
+    newest: str,
+    engine: str,
+    run: Run,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    url = server.new_database()
-    env = {
-        CONNECTION: url,
-        "DB_SYNC": "True",
-        "OS_API__AUTH_STRATEGY": "noauth2",
-        "PORT": "8778",
-        "UWSGI_PROCESSES": "1",
-        "UWSGI_THREADS": "2",
-    }
-    # No port is published: in ten starts at once the engine can choose the same port twice.
-    command = [engine, "run", "--detach", *flags(env)]
-    starting = [
-        subprocess.Popen([*command, "--name", name, newest], stdout=subprocess.DEVNULL)
-        for name in ten
-    ]
-    assert [process.wait() for process in starting] == [0] * TEN
-    addresses = [f"{address(engine, name)}:8778" for name in ten]
-    with ThreadPoolExecutor(TEN) as pool:
-        answers = list(pool.map(send_requests, addresses))
-    log = {name: logs(engine, name) for name in ten}
-    assert [[root.status_code, traits.status_code] for root, traits in answers] == [
-        [200, 200]
-    ] * TEN, log
-    names = {tuple(sorted(traits.json()["traits"])) for _, traits in answers}
-    assert len(names) == 1
-    all_logs = "".join(log.values())
-    assert [all_logs.count(step) for step in MIGRATIONS] == [1] * len(MIGRATIONS)
-    assert "Traceback" not in all_logs
-    form = "{{.State.Running}} {{.RestartCount}}"
-    state = subprocess.check_output([engine, "inspect", "--format", form, *ten], text=True)
-    assert state.split("\n")[:-1] == ["true 0"] * TEN
-    reference = server.new_database()
-    assert run(newest, "db-sync", env={CONNECTION: reference}).returncode == 0
-    assert schema(server, url) == schema(server, reference)
+    """On an empty database, one container changes the schema; then, none takes a lock."""
+    urls, reference = topology.new_database(), topology.new_database()
+    with recorded(topology.servers) as statements:
+        empty = start_twelve(engine, newest, urls)
+    done = run(newest, "db-sync", env={CONNECTION: reference[0]})
+    assert done.returncode == 0, done.stderr
+    assert [empty.log.count(step) for step in MIGRATIONS] == [1] * len(MIGRATIONS), empty.log
+    server = topology.servers[0]
+    tables = schema(server, reference[0])
+    assert [schema(server, url) for url in urls] == [tables] * len(urls)
+    assert tables.keys().isdisjoint(DROPPED_TABLE.findall(statements.text))
+    with recorded(topology.servers) as statements:
+        current = start_twelve(engine, newest, urls)
+    assert statements.text
+    assert not LOCK_OR_DDL.findall(statements.text)
+    record_property(
+        "figures",
+        f"longest start: {empty.longest:.0f} s on an empty database,"
+        f" {current.longest:.0f} s with a current schema",
+    )
+    assert max(empty.longest, current.longest) < LONGEST_START
 
 
 def test_wait_for_a_held_lock_ends(server: DatabaseServer, newest: str, run: Run) -> None:
