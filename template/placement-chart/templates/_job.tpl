@@ -27,7 +27,7 @@ template:
         command: [/bin/sh, -euc]
         args:
           - {{ .command | quote }}
-        {{- include "placement.commandContainer" (list $root list) | nindent 8 }}
+        {{- include "placement.commandContainer" (list $root (include "placement.workers" $root | fromYamlArray)) | nindent 8 }}
     volumes:
       {{- include "placement.volumes" (list $root .hook) | nindent 6 }}
 {{- end -}}

@@ -87,6 +87,14 @@ resources:
 {{- end -}}
 {{- end -}}
 
+{{/* The processes and threads of a pod, which check-config compares with the limits of the database. */}}
+{{- define "placement.workers" -}}
+- name: UWSGI_PROCESSES
+  value: {{ .Values.processes | quote }}
+- name: UWSGI_THREADS
+  value: {{ .Values.threads | quote }}
+{{- end -}}
+
 {{/* A container that runs a command instead of the server, from `list . VARIABLES`: everything except its name
      and command. The caller may add mounts. */}}
 {{- define "placement.commandContainer" -}}

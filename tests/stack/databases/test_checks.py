@@ -37,6 +37,12 @@ INCOMPLETE = (
     "INSERT INTO allocations (resource_provider_id, consumer_id, resource_class_id, used)"
     " VALUES (1, 'one', 1, 1)"
 )
+# Databases of other releases, and of another program.
+NOT_OURS = {
+    "too old": "OpenStack cannot upgrade the database from 2025.1 to 2026.2 in one step",
+    "too new": "cannot go back to 2026.2: use the image of",
+    "of another program": "release 2026.2 has no revision ffffffffffff, which the database is at",
+}
 SET_REVISION = "INSERT INTO alembic_version VALUES ('{}')"
 TABLES = {
     "postgresql": "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'",
@@ -138,10 +144,9 @@ def assert_states(found: dict[str, Checked]) -> None:
         " backup"
     )
     without = found["without revision"].findings("error")
-    assert "has data in Placement's tables, but no revision" in without["release"]
-    assert "OpenStack cannot upgrade the database from 2025.1" in found["too old"].error()
-    assert "cannot go back to 2026.2" in found["too new"].error()
-    assert "2026.2 has no revision ffffffffffff" in found["of another program"].error()
+    assert "Placement's tables have data, but the schema has no revision" in without["tables"]
+    for state, message in NOT_OURS.items():
+        found[state].assert_refused(message)
 
 
 def test_each_state_of_the_schema_is_described_and_not_changed(
@@ -166,7 +171,7 @@ def test_each_state_of_the_schema_is_described_and_not_changed(
         for statement in statements:
             server.administer(statement, database_of(urls[name]))
     before = {name: dump(server, url) for name, url in urls.items()}
-    assert_states(run_both(run_batch, urls))
+    assert_states(run_both(run_batch, urls, *NOT_OURS))
     assert {name: dump(server, url) for name, url in urls.items()} == before
 
 

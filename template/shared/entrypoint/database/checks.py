@@ -119,12 +119,6 @@ def check_release(database: Database) -> Found:
     known = {step.revision for step in migrations().walk_revisions()}
     if refusal:
         yield ERROR, str(refusal)
-    elif found is None and database.has_rows:
-        yield (
-            ERROR,
-            "the database has data in Placement's tables, but no revision of its schema: restore it"
-            " from a complete backup, or use an empty database",
-        )
     elif found is None:
         yield OK, f"the database has no schema yet: db-sync creates the one of {own}"
     elif found not in known:
@@ -141,7 +135,13 @@ def check_release(database: Database) -> Found:
 
 def check_tables(database: Database) -> Found:
     """Compare the tables with the model, which describes the newest revision."""
-    if database.revision is None or database.pending:
+    if database.revision is None and database.has_rows:
+        yield (
+            ERROR,
+            "Placement's tables have data, but the schema has no revision: restore the database"
+            " from a complete backup, or use an empty database",
+        )
+    if database.pending:
         return
     lacks = ", ".join(tables.differences(database.connection))
     if not lacks:
@@ -336,15 +336,15 @@ def postgresql_limit(database: Database) -> tuple[int, int]:
 Check = Callable[[Database], Found]
 # The checks whose errors stop a sync before it changes anything.
 BEFORE_SYNC: dict[str, Check] = {
+    "release": check_release,
     "writable": check_writable,
     "galera": check_galera,
     "characters": check_characters,
     "rights": check_rights,
 }
 ALL: dict[str, Check] = {
-    "release": check_release,
-    "tables": check_tables,
     **BEFORE_SYNC,
+    "tables": check_tables,
     "data": check_data,
     "limits": check_limits,
 }
