@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_network
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
@@ -15,6 +17,14 @@ if TYPE_CHECKING:
     from .cluster import Cluster
 
 Values = dict[str, Any]
+
+
+class Server(NamedTuple):
+    """A server that Placement connects to. The host is empty where only a Secret holds it."""
+
+    name: str
+    host: str
+    port: int
 
 
 class Section(NamedTuple):
@@ -101,12 +111,34 @@ def _exposure(deployment: Cluster) -> Values:
 def _network_policy(deployment: Cluster) -> Values:
     if not deployment.network_policy:
         return {}
-    rules = [{"ports": [{"port": port}]} for _, port in deployment.egress]
+    rules = [
+        {"ports": [{"port": port}]} | _to([server.host for server in servers])
+        for (_, port), servers in groupby(
+            deployment.egress, lambda server: (server.name, server.port)
+        )
+    ]
     return {"networkPolicy": {"enabled": True} | ({"egress": rules} if rules else {})}
 
 
+def _to(hosts: list[str]) -> Values:
+    """The hosts of a rule, if all are Services with their namespace or addresses."""
+    peers = [_peer(host) for host in dict.fromkeys(hosts)]
+    unique = [peer for number, peer in enumerate(peers) if peer not in peers[:number]]
+    return {"to": unique} if all(peers) else {}
+
+
+def _peer(host: str) -> Values:
+    if found := re.fullmatch(r".+\.([^.]+)\.svc(\..+)?", host):
+        labels = {"kubernetes.io/metadata.name": found[1]}
+        return {"namespaceSelector": {"matchLabels": labels}}
+    try:
+        return {"ipBlock": {"cidr": str(ip_network(host))}}
+    except ValueError:
+        return {}
+
+
 def _network_policy_title(deployment: Cluster) -> str:
-    servers = [f"{server} ({port})" for server, port in deployment.egress]
+    servers = dict.fromkeys(f"{server.name} ({server.port})" for server in deployment.egress)
     return "Network policy" + (f": egress to {', '.join(servers)}" if servers else "")
 
 

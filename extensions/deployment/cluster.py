@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from .chart_values import Section, sections
+from .chart_values import Section, Server, sections
 from .container import Container
 from .image import Image
 from .keystone import authtoken_variable
@@ -38,18 +38,27 @@ class Cluster(Container, Image, Scaling):
         return list(sections(self))
 
     @property
-    def egress(self) -> list[tuple[str, int]]:
-        """The servers that Placement connects to, each with its port.
+    def egress(self) -> list[Server]:
+        """The servers that Placement connects to.
 
-        The database has its default port here: only its Secret holds the real one.
+        The database has its default port here: only its Secret holds the address.
         """
-        database = {"postgresql": [("PostgreSQL", 5432)], "mysql": [("MySQL or MariaDB", 3306)]}
+        database = {
+            "postgresql": [Server("PostgreSQL", "", 5432)],
+            "mysql": [Server("MySQL or MariaDB", "", 3306)],
+        }
         servers = database.get(self.database, [])
         if self.keystone:
-            servers.append(("Keystone", port_of(self.keystone_auth_url)))
-        memcached = filter(None, self.keystone_memcached_servers.split(","))
-        ports = {int(server.rpartition(":")[2]) for server in memcached}
-        return servers + [("memcached", port) for port in sorted(ports)]
+            servers.append(server_of(self.keystone_auth_url))
+        if self.keystone and self.keystone_interface == "public":
+            # The endpoint of the catalog, to which the middleware sends tokens.
+            servers.append(server_of(self.keystone_public_url))
+        addresses = filter(None, self.keystone_memcached_servers.split(","))
+        memcached = [
+            Server("memcached", host.strip("[]"), int(port))
+            for host, _, port in (address.rpartition(":") for address in addresses)
+        ]
+        return servers + sorted(memcached, key=lambda server: server.port)
 
     @property
     def cluster_secrets(self) -> list[str]:
@@ -72,7 +81,8 @@ class Cluster(Container, Image, Scaling):
         return [f"{secret}:{','.join(keys[secret])}{types[secret]}" for secret in keys]
 
 
-def port_of(url: str) -> int:
-    """Return the port that a client of this URL connects to."""
+def server_of(url: str) -> Server:
+    """Return the server that a client of Keystone's URL connects to."""
     parts = urlsplit(url)
-    return parts.port or {"http": 80, "https": 443}[parts.scheme]
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    return Server("Keystone", parts.hostname or "", port)

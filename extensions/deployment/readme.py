@@ -126,12 +126,12 @@ class Readme(Cluster, Stack):
         """Return the topics of each page of docs/: none if this deployment does not have it."""
         secrets = "Secrets, " if self.cluster_secrets else ""
         return {
-            "kubernetes.md": f"image, {secrets}installation, values, HTTPS, load test",
+            "kubernetes.md": f"image, {secrets}installation, values, clusters, HTTPS, load test",
             "exposure.md": "access from outside the cluster" if self.exposed else "",
             "autoscaling.md": "how pods are added and removed" if self.autoscaled else "",
             "database.md": "" if self.sqlite else "URL, TLS, connections, data from SQLite",
             "keystone.md": "tokens, registration, roles" if self.keystone else "",
-            "security.md": "limits, timeouts, network access, security fixes",
+            "security.md": "limits, timeouts, network access and policy, security fixes",
             "upgrades.md": "changes of settings, template updates, OpenStack upgrades",
             "devstack.md": "running alongside a devstack",
             "placedock.md": "the image's variables and commands, differences from placedock",

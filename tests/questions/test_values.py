@@ -87,9 +87,78 @@ def test_a_network_policy_allows_the_servers_and_names_them() -> None:
     deployment = Deployment(database="mysql", network_policy=True, **KEYSTONE)
     section = deployment.chart_values[-1]
     assert section.title == "Network policy: egress to MySQL or MariaDB (3306), Keystone (5000)"
-    ports = [rule["ports"] for rule in section.values["networkPolicy"]["egress"]]
-    assert ports == [[{"port": 3306}], [{"port": 5000}]]
+    assert section.values["networkPolicy"]["egress"] == [
+        {"ports": [{"port": 3306}]},
+        {"ports": [{"port": 5000}], "to": [namespace("openstack")]},
+    ]
     assert values(network_policy=True)["networkPolicy"] == {"enabled": True}
+
+
+def namespace(name: str) -> dict[str, Any]:
+    """A namespace in a rule."""
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+
+RULES: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
+    "a Service with the domain of the cluster": (
+        {"keystone_auth_url": "https://keystone.identity.svc.cluster.local/v3"},
+        [{"ports": [{"port": 443}], "to": [namespace("identity")]}],
+    ),
+    "an IPv4 address": (
+        {"keystone_auth_url": "http://192.0.2.5:5000/v3"},
+        [{"ports": [{"port": 5000}], "to": [{"ipBlock": {"cidr": "192.0.2.5/32"}}]}],
+    ),
+    "an IPv6 address": (
+        {"keystone_auth_url": "http://[fd00::5]:5000/v3"},
+        [{"ports": [{"port": 5000}], "to": [{"ipBlock": {"cidr": "fd00::5/128"}}]}],
+    ),
+    "a name outside the cluster, or of a Service without its namespace": (
+        {
+            "keystone_auth_url": "https://keystone.example.com:5000/v3",
+            "keystone_memcached_servers": "memcached:11211",
+        },
+        [{"ports": [{"port": 5000}]}, {"ports": [{"port": 11211}]}],
+    ),
+    "servers of memcached by their ports": (
+        {
+            "keystone_auth_url": "https://keystone.openstack.svc:5000/v3",
+            "keystone_memcached_servers": "192.0.2.7:11212,m-0.m.cache.svc:11211,b.cache.svc:11211",
+        },
+        [
+            {"ports": [{"port": 5000}], "to": [namespace("openstack")]},
+            {"ports": [{"port": 11211}], "to": [namespace("cache")]},
+            {"ports": [{"port": 11212}], "to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]},
+        ],
+    ),
+    "one server of memcached without its namespace": (
+        {
+            "keystone_auth_url": "https://keystone.openstack.svc:5000/v3",
+            "keystone_memcached_servers": "m-0.m.cache.svc:11211,memcached:11211",
+        },
+        [
+            {"ports": [{"port": 5000}], "to": [namespace("openstack")]},
+            {"ports": [{"port": 11211}]},
+        ],
+    ),
+    "the public endpoint of Keystone": (
+        {
+            "keystone_auth_url": "https://keystone.openstack.svc:5000/v3",
+            "keystone_public_url": "https://keystone.example.com",
+            "keystone_interface": "public",
+        },
+        [
+            {"ports": [{"port": 5000}], "to": [namespace("openstack")]},
+            {"ports": [{"port": 443}]},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RULES)
+def test_a_rule_names_the_namespace_or_the_address_of_an_answer(case: str) -> None:
+    answers, rules = RULES[case]
+    given = {**KEYSTONE, "network_policy": True, **answers}
+    assert values(**given)["networkPolicy"]["egress"] == rules
 
 
 def test_a_section_reads_as_if_written_by_hand() -> None:

@@ -33,6 +33,7 @@ OPEN = {
     "extraVolumes[]",
     "global",
     "httpRoute.parentRefs[]",
+    "networkPolicy.dns[]",
     "networkPolicy.egress[]",
     "networkPolicy.ingressFrom[]",
     "resources.claims[]",

@@ -103,12 +103,20 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 
 {{/* Egress rules of every pod. */}}
 {{- define "placement.egress" -}}
-# DNS
+# DNS; OpenShift's pods use port 5353.
 - ports:
     - port: 53
       protocol: UDP
     - port: 53
       protocol: TCP
+    - port: 5353
+      protocol: UDP
+    - port: 5353
+      protocol: TCP
+  {{- with .Values.networkPolicy.dns }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- with .Values.networkPolicy.egress }}
 {{ toYaml . }}
 {{- end }}
