@@ -13,5 +13,5 @@ for patch in /patches/*.patch; do
     fi
 done
 
-# Recompile, as virtualenv.sh did.
+# Compile everything now. Python then never checks the sources, even if a copy changes their times.
 python3 -m compileall -q --invalidation-mode unchecked-hash placement
