@@ -101,13 +101,3 @@ def default_server(engine: str, newest: str) -> Iterator[Server]:
     """Return a server with default settings, for the tests that leave it as it is."""
     with serving(engine, newest) as server:
         yield server
-
-
-@pytest.fixture
-def silent_server(engine: str, newest: str, container_name: Callable[[], str]) -> str:
-    """Return a container with a server on port 5432 that accepts connections and never answers."""
-    name = container_name()
-    listen = "import socket, time; s = socket.create_server(('', 5432)); time.sleep(300)"
-    command = [engine, "run", "--detach", "--name", name, "--entrypoint=/opt/placement/bin/python3"]
-    subprocess.run([*command, newest, "-c", listen], capture_output=True, check=True)
-    return name

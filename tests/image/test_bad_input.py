@@ -219,6 +219,16 @@ URLS = {
     },
     f"mysql+pymysql://u:p@{SECRET}/x@h/d": NOT_ENCODED,
     f"mysql+pymysql://u:p@{SECRET}?x@h/d": NOT_ENCODED,
+    **{
+        f"{driver}://u:{SECRET}@{hosts}/d": r"several hosts are supported only for PostgreSQL,"
+        r" .*write it as postgresql\+psycopg2://USER:PASSWORD@/NAME\?host=HOST&host=HOST"
+        for driver, hosts in (
+            ("postgresql", "a,b"),
+            ("postgresql+psycopg2", "a:5432,b:5432"),
+            ("mysql+pymysql", "a,b"),
+        )
+    },
+    f"postgresql://{USER}/d?host=a&host=b": r"the option host replaces h: remove one",
     f"mysql+pymysql://{USER}": r"names no database: write it as mysql\+pymysql://.*/NAME",
     f"mysql+pymysql://{USER}:3306": r"names no database",
     f"postgresql://{USER}/": r"names no database",
@@ -247,6 +257,7 @@ URLS = {
             "ssl=true": r"""the driver refuses an option: .*option "ssl\"""",
             "sslmode=REQUIRED": r"sslmode=REQUIRED is not a valid value",
             "sslmode=verify-full&sslrootcert=/absent": r"sslrootcert=/absent cannot be read",
+            "target_session_attrs=standby": r"target_session_attrs=standby is not a valid value",
             "service=other": r"the option service is not supported",
             "sslmode": r"sslmode= is not a valid value",
         }.items()
@@ -267,6 +278,7 @@ VALID_URLS = (
     f"mysql+pymysql://{USER}:3307/d?unix_socket=/run/mysqld/mysqld.sock",
     f"postgresql+psycopg2://u:p%40%2F%3F@[::1]:5432/d?sslmode=verify-full&sslrootcert={CA}",
     "postgresql:///d?host=a:5432&host=b:5432&target_session_attrs=read-write",
+    f"postgresql://u:{SECRET}@/d?host=a,::1&port=5432,5433",
     "sqlite:////var/lib/placement/a@b.db?timeout=5",
 )
 
@@ -547,11 +559,17 @@ def test_silent_server_is_given_up(run_batch: RunBatch, silent_server: str) -> N
         "OS_PLACEMENT_DATABASE__MAX_RETRIES": "3",
         "OS_PLACEMENT_DATABASE__RETRY_INTERVAL": "1",
     }
-    urls = (f"{driver}://placement:{SECRET}@127.0.0.1:5432/placement" for driver in DRIVERS)
-    silent = {url: Case(env=env | {DATABASE: url}) for url in urls}
-    for outcome in run_batch(silent, f"--network=container:{silent_server}").values():
+    servers = {
+        "mysql+pymysql://placement:{}@127.0.0.1:5432/placement": "//127.0.0.1:5432/placement",
+        "postgresql+psycopg2://placement:{}@127.0.0.1:5432/placement": "//127.0.0.1:5432/placement",
+        "postgresql+psycopg2://placement:{}@/placement?host=127.0.0.1&host=localhost": (
+            "///placement?host=127.0.0.1&host=localhost"
+        ),
+    }
+    silent = {url: Case(env=env | {DATABASE: url.format(SECRET)}) for url in servers}
+    for url, outcome in run_batch(silent, f"--network=container:{silent_server}").items():
         line = refusal(outcome)
-        assert "/placement cannot be used: no answer in 8 s" in line or "timeout expired" in line
+        assert f"{servers[url]} cannot be used: no answer in 8 s" in line
         assert outcome.seconds < 120
 
 

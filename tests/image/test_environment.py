@@ -16,6 +16,7 @@ import pytest
 from tests.image.conftest import RunInBackground, exit_code
 from tests.support.batch import Case, RunBatch
 from tests.support.containers import NEWEST, Run, Server, Start, logs, readable, wait_until_ready
+from tests.support.servers import address
 from tests.support.template import Render
 
 DATABASE = "OS_PLACEMENT_DATABASE__CONNECTION"
@@ -272,6 +273,20 @@ def test_sigterm_ends_no_request_under_way(newest: str, start: Start, engine: st
 def test_sigterm_ends_the_wait_for_a_database(background: RunInBackground) -> None:
     container = background({DATABASE: "mysql+pymysql://placement@127.0.0.1:1/placement"})
     container.wait_for("SQL connection failed")
+    started = time.monotonic()
+    assert container.stop() == 143
+    assert time.monotonic() - started < STOPS
+
+
+def test_sigterm_ends_the_wait_for_a_silent_host(
+    engine: str, silent_server: str, background: RunInBackground
+) -> None:
+    """PostgreSQL's C library waits, and would not return for a signal."""
+    host = address(engine, silent_server)
+    query = f"host={host}&host=127.0.0.1&connect_timeout=60"
+    container = background({DATABASE: f"postgresql+psycopg2://u:p@/d?{query}"})
+    container.wait_for("Operational MODE")
+    time.sleep(2)
     started = time.monotonic()
     assert container.stop() == 143
     assert time.monotonic() - started < STOPS

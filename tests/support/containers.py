@@ -144,6 +144,16 @@ def start(engine: str) -> Iterator[Start]:
 
 
 @pytest.fixture
+def silent_server(engine: str, newest: str, container_name: Callable[[], str]) -> str:
+    """Return a container with a server on port 5432 that accepts connections and never answers."""
+    name = container_name()
+    listen = "import socket, time; s = socket.create_server(('', 5432)); time.sleep(300)"
+    command = [engine, "run", "--detach", "--name", name, PYTHON, newest, "-c", listen]
+    subprocess.run(command, capture_output=True, check=True)
+    return name
+
+
+@pytest.fixture
 def volume(engine: str) -> Iterator[str]:
     """Create a volume, and remove it after the test."""
     name = new_name()

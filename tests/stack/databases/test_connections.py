@@ -1,15 +1,19 @@
-"""A deployment opens at most as many connections as it computes, and not many fewer."""
+"""A deployment opens at most as many connections as it computes, and waits for a free one."""
 
 from __future__ import annotations
 
+import subprocess
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import sqlalchemy as sa
 
 from extensions.deployment import Deployment
-from tests.support.containers import CONNECTION, Run, Server, Start
+from tests.stack.databases.conftest import InBackground
+from tests.support.containers import CONNECTION, Run, Server, Start, logs
 from tests.support.servers import PASSWORD, DatabaseServer
 
 REQUESTS = 200
@@ -86,3 +90,29 @@ def test_commands_need_two_connections(server: DatabaseServer, newest: str, run:
     for command in ("db-sync", "upgrade-check", "online-data-migrations"):
         done = run(newest, command, env={CONNECTION: url})
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def full(server: DatabaseServer) -> Iterator[str]:
+    """Use up the connections that a server allows, and return the URL of a database."""
+    if server.kind == "mysql":
+        limit, url = 10, server.new_database()  # the least that MariaDB accepts
+        server.administer(f"SET GLOBAL max_connections = {limit}")
+    else:
+        limit = 2
+        _, url = limited(server, limit)
+    with ExitStack() as opened:
+        for _ in range(limit):
+            opened.enter_context(server.connect(url).connect())
+        if server.kind == "mysql":
+            opened.callback(server.administer, "SET GLOBAL max_connections = DEFAULT")
+        yield url
+
+
+def test_start_waits_for_a_free_connection(
+    server: DatabaseServer, engine: str, in_background: InBackground
+) -> None:
+    with full(server) as url:
+        name = in_background("SQL connection failed", "db-sync", url=url)
+    assert "oo many connections" in logs(engine, name)
+    assert subprocess.check_output([engine, "wait", name], text=True).strip() == "0"

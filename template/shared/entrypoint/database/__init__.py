@@ -1,15 +1,11 @@
-"""Placement's database: its URL, and what every connection to it gets."""
+"""Placement's database: its URL, and what is wrong with it."""
 
 import os
 import re
-import socket
-from typing import Any, NoReturn
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import sqlalchemy as sa
 from oslo_config import cfg
-from oslo_db import exception as db_exception
-from oslo_db.sqlalchemy import exc_filters
 from sqlalchemy import exc as sa_exc
 
 from entrypoint.errors import StartError
@@ -39,13 +35,15 @@ OPTIONS = {
 REPLACING = {"database", "dbname", "dsn", "passfile", "password", "service", "user"}
 # PyMySQL would read `ssl_disabled=false` as true.
 VALUES = {
+    # Placement writes.
+    "target_session_attrs": {"any", "primary", "read-write"},
     "sslmode": {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
     "ssl_disabled": {"true"},
 }
 # SQLAlchemy reads more than this, and differently with each unencoded character.
 SERVER_URL = re.compile(r"[\w+]+://([^/?#@]*@)?[^/?#@]*(/[^/?#@]*)?(\?[^#@]*)?")
-# Seconds after which a connection to an unreachable server times out.
-TCP_TIMEOUT = 10
+# Several hosts before the name of the database.
+SEVERAL_HOSTS = re.compile(r"[\w+]+://([^/?#@]*@)?[^/?#@]*,[^/?#@]*([/?][^@]*)?")
 
 
 def check_url(config: cfg.ConfigOpts) -> sa.URL:
@@ -59,6 +57,11 @@ def check_url(config: cfg.ConfigOpts) -> sa.URL:
 
 def check(variable: str, connection: str, parameters: str) -> sa.URL:
     """Return the URL in a variable, with the parameters that oslo.db would append."""
+    if SEVERAL_HOSTS.fullmatch(connection):
+        raise StartError(
+            f"{variable}: several hosts are supported only for PostgreSQL, and only as options:"
+            " write it as postgresql+psycopg2://USER:PASSWORD@/NAME?host=HOST&host=HOST"
+        )
     not_a_url = StartError(
         f"{variable} is not a database URL: write it as mysql+pymysql://USER:PASSWORD@HOST/NAME,"
         " with every special character of the password percent-encoded: %40 for @, %2F for /,"
@@ -102,6 +105,8 @@ def check_options(variable: str, url: sa.URL, given: dict[str, str]) -> None:
             raise StartError(
                 f"{variable}: the option {name} is not supported for {url.drivername}: {advice}"
             )
+        if name == "host" and url.host:
+            raise StartError(f"{variable}: the option host replaces {url.host}: remove one of them")
         if not value or value not in VALUES.get(name, {value}):
             raise StartError(f"{variable}: {name}={value} is not a valid value")
         if name in TLS_FILES and not os.access(value, os.R_OK):
@@ -123,51 +128,7 @@ def check_options(variable: str, url: sa.URL, given: dict[str, str]) -> None:
 
 
 def name_of(url: sa.URL) -> str:
-    """Return the name of a database for messages: no user, no password, no options."""
-    server = sa.URL.create(url.drivername, host=url.host, port=url.port, database=url.database)
-    return f"the database {server.render_as_string()}"
-
-
-@exc_filters.filters(  # type: ignore[untyped-decorator]
-    "postgresql",
-    sa_exc.OperationalError,
-    r"(?s).*(failed: (?!.*FATAL)|could not translate host name|FATAL: +(the database system is"
-    r"|sorry, too many clients already|remaining connection slots)"
-    # Messages without the "failed: " before them, as in connection.interruptible().
-    r"|Connection refused|Connection timed out|No route to host|Network is unreachable"
-    r"|server closed the connection unexpectedly)",
-)
-def is_connection_error(error: Exception, *_: object) -> NoReturn:
-    """Have oslo.db connect again: it knows only the messages of PostgreSQL's client before 14."""
-    raise db_exception.DBConnectionError(error)
-
-
-@sa.event.listens_for(sa.Engine, "connect")
-def set_tcp_timeouts(connection: Any, _: object) -> None:
-    """Let a request fail when the server's host has vanished; without this it hangs for 15 minutes.
-
-    The kernel of a server that is only slow keeps answering.
-    """
-    opened = getattr(connection, "_sock", connection)  # where PyMySQL keeps its socket
-    if not hasattr(opened, "fileno"):  # sqlite
-        return
-    with socket.socket(fileno=os.dup(opened.fileno())) as shared:
-        if shared.family != socket.AF_UNIX:
-            shared.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, TCP_TIMEOUT // 2)
-            shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, TCP_TIMEOUT // 2)
-            shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_TIMEOUT * 1000)
-
-
-@sa.event.listens_for(sa.pool.Pool, "connect")
-def disable_snapshot_isolation(connection: Any, _: object) -> None:
-    """Let the later of two writers win in MariaDB from 11.6 on, as in MySQL and older MariaDB.
-
-    By default the later writer fails there with 1020 "Record has changed since last read", which
-    Placement answers with 500 (https://mariadb.com/kb/en/innodb-system-variables).
-    """
-    info = getattr(connection, "get_server_info", str)()
-    found = re.search(r"(\d+)\.(\d+)\.\d+-MariaDB", info)
-    if found and (int(found[1]), int(found[2])) >= (11, 6):
-        with connection.cursor() as cursor:
-            cursor.execute("SET SESSION innodb_snapshot_isolation = OFF")
+    """Return the name of a database for messages: its hosts, but no user and no password."""
+    hosts = {name: url.query[name] for name in ("host", "port") if name in url.query}
+    server = sa.URL.create(url.drivername, None, None, url.host, url.port, url.database, hosts)
+    return f"the database {unquote(server.render_as_string())}"

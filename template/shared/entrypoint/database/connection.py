@@ -3,11 +3,8 @@
 import contextlib
 import os
 import re
-import select
 import signal
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -18,6 +15,7 @@ from sqlalchemy import exc as sa_exc
 
 from entrypoint import options
 from entrypoint.database import check_url, name_of
+from entrypoint.database.pool import interruptible
 from entrypoint.errors import StartError
 from entrypoint.variables import CONNECTION
 
@@ -26,8 +24,11 @@ GRACE = 5
 WRITABLE_VOLUME = f"Mount a volume at /var/lib/placement that uid {os.getuid()} can write"
 # The advice for an error whose text matches; the first match counts.
 ADVICE = {
-    r"(?i)too many (clients|connections)|connection slots": (
+    r"(?i)too many (clients|connections)|connection slots|max_user_connections": (
         "Raise the server's connection limit, or close other connections"
+    ),
+    r"\((1290|1792|1836), |ReadOnlySqlTransaction|session is read-only": (
+        f"Promote a server, or set {CONNECTION} to the primary server"
     ),
     # MySQL's errors for creating what exists, or dropping what does not.
     r"\((1050|1060|1061|1091), ": (
@@ -109,34 +110,3 @@ def time_limit(seconds: int) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-
-
-@contextlib.contextmanager
-def interruptible(url: sa.URL) -> Iterator[None]:
-    """Let PostgreSQL's driver wait in Python: its C library would not return for a signal."""
-    if url.get_backend_name() != "postgresql":
-        yield
-        return
-    # Imported only for PostgreSQL, because it takes long to load.
-    from psycopg2 import extensions
-
-    extensions.set_wait_callback(wait)
-    try:
-        yield
-    finally:
-        extensions.set_wait_callback(None)
-
-
-def wait(connection: Any) -> None:
-    """Wait for the server's answer; to a connection attempt, at most PGCONNECT_TIMEOUT seconds."""
-    from psycopg2 import OperationalError, extensions
-
-    connecting = connection.status not in (extensions.STATUS_READY, extensions.STATUS_BEGIN)
-    limit = int(os.environ.get("PGCONNECT_TIMEOUT", "0")) if connecting else 0
-    end = time.monotonic() + limit if limit else None
-    while (state := connection.poll()) != extensions.POLL_OK:
-        reading = [connection] if state == extensions.POLL_READ else []
-        writing = [connection] if state == extensions.POLL_WRITE else []
-        left = max(0.0, end - time.monotonic()) if end else None
-        if not any(select.select(reading, writing, [], left)):
-            raise OperationalError("connection failed: timeout expired")
