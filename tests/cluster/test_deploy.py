@@ -19,6 +19,16 @@ from tests.support.deployments import check_deployment, check_missing_secrets
 from tests.support.site import Site
 
 WITH_MYSQL: dict[str, Any] = {"database": "mysql", "replicas": 2, "network_policy": True}
+# What some clusters need. The namespace has a quota for CPU limits.
+FOR_OTHER_CLUSTERS = f"""{SMALL_REQUESTS}\
+  limits:
+    cpu: 1
+hostAliases: [{{ip: 192.0.2.10, hostnames: [keystone.example.com]}}]
+dnsConfig: {{options: [{{name: ndots, value: "1"}}]}}
+service: {{internalTrafficPolicy: Cluster, ipFamilyPolicy: SingleStack}}
+startupProbe: {{failureThreshold: 100}}
+podAnnotations: {{linkerd.io/inject: enabled}}
+"""
 # A renewed certificate is served this many seconds after Kubernetes has updated the file.
 RENEWAL_SECONDS = 60
 
@@ -62,7 +72,10 @@ print(json.dumps({"requests": requests, "seconds": max(0, served - (updated or s
 
 def test_a_deployment_with_sqlite_passes_its_tests(new_site: NewSite) -> None:
     with new_site({}) as site:
+        site.kubectl("create", "quota", "cpu", "--hard=limits.cpu=3")
+        site.set_values(FOR_OTHER_CLUSTERS)
         check_deployment(site)
+        site.make("load", "CLIENTS=1", "SECONDS=2")
         check_missing_secrets(site, 0)
 
 

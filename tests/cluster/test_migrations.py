@@ -14,6 +14,11 @@ from tests.support.site import BEHIND_THE_GATEWAY, OLD_AND_NEW, Site
 
 OLD, NEW = OLD_AND_NEW
 CONNECTION = "secretSettings.OS_PLACEMENT_DATABASE__CONNECTION"
+PARTS = (
+    "settings.DATABASE_HOST=postgresql,settings.DATABASE_NAME=other,"
+    "secretSettings.DATABASE_USER.name=other,secretSettings.DATABASE_USER.key=username,"
+    "secretSettings.DATABASE_PASSWORD.name=other,secretSettings.DATABASE_PASSWORD.key=password"
+)
 # The tests share a site, so one worker runs them in this order.
 pytestmark = pytest.mark.xdist_group("migrations")
 
@@ -54,13 +59,16 @@ def test_a_missing_secret_is_named(site: Site) -> None:
 
 
 def test_two_helm_releases_share_a_namespace(site: Site, gateway: str) -> None:
-    """A plain Job creates the schema of the second one while its pods wait."""
+    """A plain Job creates the schema of the second one while its pods wait.
+
+    The second one composes its database URL of parts.
+    """
     create = "CREATE DATABASE other OWNER placement"
     site.kubectl("exec", "deployment/postgresql", "--", "psql", "--command", create, "postgres")
-    url = f"postgresql+psycopg2://placement:{PASSWORD}@postgresql/other"
-    site.kubectl("create", "secret", "generic", "other", f"--from-literal=connection={url}")
+    keys = (f"--from-literal=password={PASSWORD}", "--from-literal=username=placement")
+    site.kubectl("create", "secret", "generic", "other", *keys)
     before = set(site.pods())
-    options = f"--set migrations.mode=job,httpRoute.enabled=false,{CONNECTION}.name=other"
+    options = f"--set migrations.mode=job,httpRoute.enabled=false,{CONNECTION}=null,{PARTS}"
     run_e2e(site, arguments=("HELM_RELEASE=other", f"HELM_ARGS={options}"))
     assert len(site.pods("other")) == 1
     service = site.get("endpointslices", f"--selector=kubernetes.io/service-name={site.name}")

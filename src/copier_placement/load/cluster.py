@@ -148,6 +148,8 @@ class Deployment:
         mounts = [
             mount for mount in self.container.get("volumeMounts", []) if mount["name"] in names
         ]
+        # A quota of the namespace may require a CPU limit.
+        limits = shared(self.container.get("resources", {}).get("limits", {}), ("cpu",))
         container = {
             **shared(self.container, SHARED_BY_CONTAINERS),
             "name": "load",
@@ -155,7 +157,7 @@ class Deployment:
             "args": ["load-test", self.url, str(clients), str(seconds)],
             "resources": {
                 "requests": {"cpu": "100m", "memory": "64Mi"},
-                "limits": {"memory": "256Mi"},
+                "limits": {"memory": "256Mi", **limits},
             },
             "volumeMounts": mounts,
         }
