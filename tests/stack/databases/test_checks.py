@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.batch import Case, Outcome, RunBatch
+from tests.support.chart import component, environment, manifests, pods
 from tests.support.containers import CONNECTION, PYTHON, Run, new_name
 from tests.support.galera import one_worker
 from tests.support.servers import PASSWORD, DatabaseServer, DevImage, database_server
+from tests.support.template import Render
 
 SETTINGS = {
     "OS_API__AUTH_STRATEGY": "noauth2",
@@ -47,10 +48,6 @@ SET_REVISION = "INSERT INTO alembic_version VALUES ('{}')"
 TABLES = {
     "postgresql": "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'",
     "mysql": "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()",
-}
-DUMP = {
-    "postgresql": ("--user=postgres", "pg_dump", "--restrict-key=placement"),
-    "mysql": ("--user=root", "mariadb-dump", "--skip-dump-date"),
 }
 
 
@@ -113,12 +110,20 @@ def count_tables(server: DatabaseServer, url: str) -> int:
     return int(server.administer(TABLES[server.kind], database_of(url)))
 
 
-def dump(server: DatabaseServer, url: str) -> str:
-    """Return all statements that create the database again."""
-    user, *command = DUMP[server.kind]
-    return subprocess.check_output(
-        [server.engine, "exec", user, server.name, *command, database_of(url)], text=True
-    )
+def dump(server: DatabaseServer, url: str) -> dict[str, list[object]]:
+    """Return the definition, the indexes, the comment and the rows of each table."""
+    engine, found = server.connect(url), sa.MetaData()
+    found.reflect(engine)
+    with engine.connect() as connection:
+        return {
+            table.name: [
+                str(sa.schema.CreateTable(table)),
+                sorted(str(sa.schema.CreateIndex(index)) for index in table.indexes),
+                table.comment,
+                connection.execute(table.select()).all(),
+            ]
+            for table in found.sorted_tables
+        }
 
 
 def assert_states(found: dict[str, Checked]) -> None:
@@ -150,7 +155,7 @@ def assert_states(found: dict[str, Checked]) -> None:
 
 
 def test_each_state_of_the_schema_is_described_and_not_changed(
-    server: DatabaseServer, run: Run, newest: str, run_batch: RunBatch
+    server: DatabaseServer, run: Run, newest: str, run_batch: RunBatch, render: Render
 ) -> None:
     states = {
         "empty": (),
@@ -172,7 +177,23 @@ def test_each_state_of_the_schema_is_described_and_not_changed(
             server.administer(statement, database_of(urls[name]))
     before = {name: dump(server, url) for name, url in urls.items()}
     assert_states(run_both(run_batch, urls, *NOT_OURS))
+    # Without the check, the Job of the chart would stop after the first of the pending migrations.
+    [script], env = job(render, server.kind)
+    done = run(
+        newest, "-euc", script, env=env | {CONNECTION: urls["old"]}, options=("--entrypoint=sh",)
+    )
+    assert done.returncode == 1
+    assert "error: data: the database has 1 missing consumers" in done.stdout
     assert {name: dump(server, url) for name, url in urls.items()} == before
+
+
+def job(render: Render, database: str) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments of the Job that runs db-sync, and its variables except the database."""
+    objects = manifests(render({"database": database}))
+    [pod] = (each for each in pods(objects) if component(each) == "db-sync")
+    env = environment(pod)
+    del env[f"{CONNECTION}_FILE"]
+    return pod["spec"]["containers"][0]["args"], env
 
 
 def version_table(server: DatabaseServer, revision: str, comment: str = "") -> tuple[str, ...]:
@@ -402,3 +423,17 @@ def test_reads_after_writes_on_several_nodes(
     ]
     assert waiting.findings("warning") == {}
     assert waiting.ok("galera") == "Galera has 3 nodes, and wsrep_sync_wait is 1"
+
+
+# MySQL.
+
+
+@pytest.mark.only_all
+def test_user_without_references_is_refused(mysql8: DatabaseServer, run_batch: RunBatch) -> None:
+    """MariaDB needs no such right. MySQL would refuse the first foreign key, after three tables."""
+    url, user = mysql8.new_database(), new_user(mysql8)
+    rights = ", ".join(("SELECT", *RIGHTS))
+    mysql8.administer(f"GRANT {rights} ON {database_of(url)}.* TO {user}@'%'")
+    found = run_both(run_batch, {"": as_user(mysql8, url, user)}, "")[""]
+    found.assert_refused("has no right to REFERENCES: grant it all privileges on the database")
+    assert count_tables(mysql8, url) == 0

@@ -224,13 +224,8 @@ def mysql_character_sets(database: Database) -> set[str]:
 def check_index_size(database: Database, advice: str) -> Found:
     """Find a server whose InnoDB allows only shorter indexes than the schema needs."""
     name = database.variables["character_set_database"]
-    size = (
-        INDEXED
-        * database.execute(
-            "SELECT maxlen FROM information_schema.character_sets WHERE character_set_name = :name",
-            name=name,
-        ).scalar_one()
-    )
+    query = "SELECT maxlen FROM information_schema.character_sets WHERE character_set_name = :name"
+    size = INDEXED * (database.execute(query, name=name).scalar() or 0)
     limit = MAX_INDEX * min(int(database.variables["innodb_page_size"]), 16384) // 16384
     if database.variables.get("innodb_default_row_format", "dynamic") != "dynamic":
         limit = MAX_OLD_INDEX
