@@ -36,8 +36,12 @@ def run_doctor(options: argparse.Namespace) -> int:
     """Report problems."""
     from . import doctor
 
-    secrets = options.secrets.split() if options.cluster else None
-    return doctor.run(Repository(Path.cwd()), options.namespace, secrets, as_json=options.json)
+    cluster = (
+        doctor.Cluster(options.namespace, options.selector, options.secrets.split())
+        if options.cluster
+        else None
+    )
+    return doctor.run(Repository(Path.cwd()), cluster, as_json=options.json)
 
 
 def run_load(options: argparse.Namespace) -> int:
@@ -84,8 +88,9 @@ def new_parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="report problems, and how to fix them")
     doctor.set_defaults(run=run_doctor)
     doctor.add_argument("--json", action="store_true", help="report them as JSON")
-    doctor.add_argument("--cluster", action="store_true", help="also check the cluster's Secrets")
-    doctor.add_argument("--namespace", default="", help="the namespace of the Secrets")
+    doctor.add_argument("--cluster", action="store_true", help="also check the deployed Placement")
+    doctor.add_argument("--namespace", default="", help="the namespace of the deployed Placement")
+    doctor.add_argument("--selector", default="", help="the labels of its Deployment")
     doctor.add_argument("--secrets", default="", metavar="NAME:KEY,KEY ...", help="the Secrets")
 
     load = commands.add_parser("load", help="load-test the deployed Placement, and plot the result")

@@ -6,6 +6,9 @@ test_autoscale.py and test_faults.py do the same with the Gateway and with Keyst
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,8 +18,13 @@ from typing import Any
 from extensions.deployment import Deployment
 from tests.cluster.conftest import SMALL_REQUESTS, NewSite
 from tests.support.certificates import signed, write_ca
-from tests.support.deployments import check_deployment, check_missing_secrets
+from tests.support.deployments import (
+    check_deployment,
+    check_missing_secrets,
+    cluster_problems,
+)
 from tests.support.site import Site
+from tests.support.waiting import wait_until
 
 WITH_MYSQL: dict[str, Any] = {"database": "mysql", "replicas": 2, "network_policy": True}
 # What some clusters need. The namespace has a quota for CPU limits.
@@ -76,7 +84,73 @@ def test_a_deployment_with_sqlite_passes_its_tests(new_site: NewSite) -> None:
         site.set_values(FOR_OTHER_CLUSTERS)
         check_deployment(site)
         site.make("load", "CLIENTS=1", "SECONDS=2")
+        check_killed_deploy(site)
+        check_foreign_fields(site)
         check_missing_secrets(site, 0)
+
+
+def check_foreign_fields(site: Site) -> None:
+    """Edits by hand are found, and removed by the next deploy."""
+    deployment = site.deployment()
+    name, spec = deployment["metadata"]["name"], deployment["spec"]["template"]["spec"]
+    settings = site.get("configmap", name)["data"]
+    edit = {
+        "volumes": [{"name": "mine", "emptyDir": {}}],
+        "containers": [
+            {
+                "name": "placement",
+                "command": ["/startup.sh"],
+                "volumeMounts": [{"name": "mine", "mountPath": "/mine"}],
+            }
+        ],
+    }
+    site.kubectl("set", "env", f"deployment/{name}", "OS_DEFAULT__DEBUG=true", "PORT=9999")
+    site.kubectl("set", "image", f"deployment/{name}", "placement=localhost/other:1")
+    template = json.dumps({"spec": {"template": {"spec": edit}}})
+    site.kubectl("patch", "deployment", name, "--patch", template)
+    site.kubectl("patch", "configmap", name, "--patch", '{"data": {"OS_API__X": "y"}}')
+    foreign = {
+        f"containers[placement].env[OS_DEFAULT__DEBUG] of deployment/{name}": "kubectl-set",
+        f"containers[placement].env[PORT].value of deployment/{name}": "kubectl-set",
+        f"containers[placement].image of deployment/{name}": "kubectl-set",
+        f"containers[placement].command of deployment/{name}": "kubectl-patch",
+        f"containers[placement].volumeMounts[/mine] of deployment/{name}": "kubectl-patch",
+        f"volumes[mine] of deployment/{name}": "kubectl-patch",
+        f"OS_API__X of configmap/{name}": "kubectl-patch",
+    }
+    problems = {f"{field} was set by {manager}" for field, manager in foreign.items()}
+    assert set(cluster_problems(site)) == problems
+
+    printed = site.make("deploy")
+    for line in (
+        f"Context:      {site.kubectl('config', 'current-context').strip()}",
+        f"Namespace:    {site.name}",
+        f"Helm release: {site.name}, revision ",
+        f"Image:        {spec['containers'][0]['image']}\n",
+        *(f"Removed, because this repository does not contain it: {line}." for line in problems),
+    ):
+        assert line in printed
+    assert site.deployment()["spec"]["template"]["spec"] == spec
+    assert site.get("configmap", name)["data"] == settings
+    assert cluster_problems(site) == []
+
+
+def check_killed_deploy(site: Site) -> None:
+    """The next deploy is refused with a command, after which it works."""
+    deploy = ["make", "deploy", "HELM_ARGS=--set image.tag=none"]
+    with subprocess.Popen(
+        deploy, cwd=site.repository, start_new_session=True, stdout=subprocess.DEVNULL
+    ) as running:
+        try:
+            wait_until(lambda: "pending-upgrade" in site.helm("history", site.name))
+        finally:
+            os.killpg(running.pid, signal.SIGKILL)
+    refused = site.try_make("deploy")
+    assert refused.returncode != 0
+    assert f"Helm release {site.name} is pending-upgrade since " in refused.stderr
+    [command] = re.findall(r"^  kubectl (.*)$", refused.stderr, re.MULTILINE)
+    site.kubectl(*command.split())
+    site.make("deploy")
 
 
 def test_a_deployment_with_https_passes_its_tests(

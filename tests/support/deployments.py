@@ -38,12 +38,12 @@ def run_e2e(site: Site, gateway: str = "", arguments: tuple[str, ...] = ()) -> N
 
 def check_missing_secrets(site: Site, number: int) -> None:
     """Delete the Secrets: `make doctor` finds none missing before, and all of them after."""
-    assert missing_secrets(site) == []
+    assert cluster_problems(site) == []
     site.kubectl("delete", "secret", "--all")
-    assert len(missing_secrets(site)) == number
+    assert len(cluster_problems(site)) == number
 
 
-def missing_secrets(site: Site) -> list[str]:
+def cluster_problems(site: Site) -> list[str]:
     """Return the problems that `make doctor` finds in the cluster."""
     done = site.try_make("doctor", "ARGS=--json --cluster")
     found = json.loads(done.stdout)["findings"]

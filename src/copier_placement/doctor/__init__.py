@@ -5,20 +5,22 @@ from collections.abc import Iterator
 from .. import rendering
 from ..errors import MaintenanceError
 from ..repository import ANSWERS, Repository
-from .cluster import missing_secrets
+from .cluster import Cluster
 from .conflicts import unresolved_conflicts
 from .files import deleted_files, drift, foreign_files
 from .findings import Finding, report
 from .template import newer_version, unused_answers
 from .tools import missing_tools
 
+__all__ = ["Cluster", "run"]
 
-def run(repository: Repository, namespace: str, secrets: list[str] | None, *, as_json: bool) -> int:
-    """Run every check, the cluster's only for a list of Secrets; 0 if there are no problems."""
+
+def run(repository: Repository, cluster: Cluster | None, *, as_json: bool) -> int:
+    """Run every check; 0 if there are no problems."""
     findings = [
-        *missing_tools(cluster=secrets is not None),
+        *missing_tools(cluster=cluster is not None),
         *repository_findings(repository),
-        *(missing_secrets(namespace, secrets) if secrets is not None else ()),
+        *(cluster.findings(repository.root) if cluster else ()),
     ]
     report(findings, as_json=as_json)
     return 1 if findings else 0

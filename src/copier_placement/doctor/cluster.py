@@ -1,32 +1,64 @@
-"""The Secrets in the cluster of kubectl's current context."""
+"""The deployed Placement, in the cluster of kubectl's current context."""
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from .findings import Finding
 
-UNREACHABLE = "kubectl cannot read the Secrets"
+FOREIGN_FIELDS = "dev/cluster/foreign_fields.py"
 
 
-def missing_secrets(namespace: str, secrets: list[str]) -> Iterator[Finding]:
-    """Find missing Secrets and keys; each Secret is given as `name:key,key`."""
-    for secret in secrets:
-        name, keys = secret.split(":")[:2]
-        command = ["kubectl", "--namespace", namespace, "get", "secret", name, "--output=json"]
+class UnreadableError(Exception):
+    """Objects that kubectl cannot read."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What is checked in the cluster."""
+
+    namespace: str
+    selector: str
+    """The labels of the Deployment."""
+    secrets: list[str]
+    """The Secrets that the pods need, each as `name:key,key`."""
+
+    def findings(self, root: Path) -> Iterator[Finding]:
+        """Run the checks; if kubectl cannot read the cluster, this is the last finding."""
         try:
-            done = subprocess.run(command, text=True, capture_output=True, check=False)
+            yield from self.missing_secrets()
+            yield from self.foreign_fields(root)
+        except UnreadableError as error:
+            yield Finding("cluster", f"kubectl cannot read the {error}")
         except FileNotFoundError:
-            return  # a finding of its own
-        if done.returncode and "(NotFound)" not in done.stderr:
-            yield Finding("cluster", f"{UNREACHABLE}: {done.stderr.strip()}")
-            return
-        try:
-            present = json.loads(done.stdout or "{}").get("data") or {}
-        except ValueError:
-            yield Finding("cluster", f"{UNREACHABLE}: {done.stdout.strip()}")
-            return
-        missing = [key for key in keys.split(",") if key not in present]
-        if missing:
-            problem = f"the Secret {name} in {namespace} lacks {' and '.join(missing)}"
-            yield Finding("cluster", problem, "make secrets")
+            return  # the missing kubectl is a finding of its own
+
+    def missing_secrets(self) -> Iterator[Finding]:
+        """Find missing Secrets and keys."""
+        for secret in self.secrets:
+            name, keys = secret.split(":")[:2]
+            command = ["kubectl", "--namespace", self.namespace, "get", "secret", name]
+            command += ["--output=json"]
+            done = subprocess.run(command, text=True, capture_output=True, check=False)
+            if done.returncode and "(NotFound)" not in done.stderr:
+                raise UnreadableError(f"Secrets: {done.stderr.strip()}")
+            try:
+                present = json.loads(done.stdout or "{}").get("data") or {}
+            except ValueError:
+                raise UnreadableError(f"Secrets: {done.stdout.strip()}") from None
+            missing = [key for key in keys.split(",") if key not in present]
+            if missing:
+                problem = f"the Secret {name} in {self.namespace} lacks {' and '.join(missing)}"
+                yield Finding("cluster", problem, "make secrets")
+
+    def foreign_fields(self, root: Path) -> Iterator[Finding]:
+        """Find what others than Helm have set; the script is the one that `make deploy` uses."""
+        command = [sys.executable, str(root / FOREIGN_FIELDS), self.namespace, self.selector]
+        done = subprocess.run(command, text=True, capture_output=True, check=False)
+        if done.returncode:
+            raise UnreadableError(f"Deployment: {(done.stderr.strip().splitlines() or [''])[-1]}")
+        for line in done.stdout.splitlines():
+            yield Finding("cluster", line, "make deploy removes it; set it in values.local.yaml")

@@ -11,13 +11,16 @@ TOOLS = {
     "docker or podman": "to build and run the image",
     "helm": "to install the chart: https://helm.sh/docs/intro/install",
 }
-KUBECTL = {"kubectl": "to reach the cluster: https://kubernetes.io/docs/tasks/tools"}
+CLUSTER_TOOLS = {
+    "kubectl": "to reach the cluster: https://kubernetes.io/docs/tasks/tools",
+    "python3": "to deploy to the cluster",
+}
 HELM_UNITTEST = "https://github.com/helm-unittest/helm-unittest"
 
 
 def missing_tools(*, cluster: bool) -> Iterator[Finding]:
     """Find the tools that are not installed."""
-    for tool, purpose in (TOOLS | KUBECTL if cluster else TOOLS).items():
+    for tool, purpose in (TOOLS | CLUSTER_TOOLS if cluster else TOOLS).items():
         if not any(shutil.which(name) for name in tool.split(" or ")):
             yield Finding("tools", f"{tool} is missing", f"install it {purpose}")
     if shutil.which("helm") and not has_helm_unittest():

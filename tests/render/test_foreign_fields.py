@@ -1,0 +1,76 @@
+"""Which fields of a deployment others than Helm have set. tests/cluster/ removes them for real."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+import foreign_fields
+
+ENV: dict[str, Any] = {".": {}, "f:name": {}, "f:value": {}}
+
+
+def container(**fields: Any) -> dict[str, Any]:
+    """Return fields of the container as Kubernetes records them."""
+    fields = {f"f:{name}": inner for name, inner in fields.items()}
+    inner = {"f:containers": {'k:{"name":"placement"}': fields}}
+    return {"f:spec": {"f:template": {"f:spec": inner}}}
+
+
+def entry(manager: str, fields: dict[str, Any], operation: str = "Update") -> dict[str, Any]:
+    """Return the record of a field manager."""
+    return {"manager": manager, "operation": operation, "fieldsV1": fields}
+
+
+HELM = entry(
+    "helm",
+    container(env={'k:{"name":"PORT"}': ENV}, image={}, envFrom={}),
+    "Apply",
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({"env": {'k:{"name":"OS_A"}': ENV}}, ["containers[placement].env[OS_A]"]),
+        ({"env": {".": {}, 'k:{"name":"PORT"}': ENV}}, []),
+        (
+            {"env": {'k:{"name":"PORT"}': {"f:valueFrom": {}}}},
+            ["containers[placement].env[PORT].valueFrom"],
+        ),
+        ({"command": {}, "image": {}}, ["containers[placement].command"]),
+        (
+            {"ports": {'k:{"containerPort":1,"protocol":"UDP"}': {".": {}, "f:containerPort": {}}}},
+            ["containers[placement].ports[1, UDP]"],
+        ),
+    ],
+)
+def test_only_what_helm_has_not_set_is_foreign(fields: dict[str, Any], names: list[str]) -> None:
+    """Also in a list whose other items are Helm's."""
+    managed = [copy.deepcopy(HELM), entry("kubectl-set", container(**fields))]
+    item = {"kind": "Deployment", "metadata": {"name": "p", "managedFields": managed}}
+    expected = [f"{name} of deployment/p was set by kubectl-set" for name in names]
+    assert list(foreign_fields.names(item)) == expected
+
+
+def test_replicas_and_status_are_not_foreign() -> None:
+    """An autoscaler sets the one, and controllers the other."""
+    scaled = entry("kube-controller-manager", {"f:spec": {"f:replicas": {}}})
+    status = {**entry("x", container(command={})), "subresource": "status"}
+    restarted = entry("kubectl-rollout", {"f:spec": {"f:template": {"f:metadata": {"f:x": {}}}}})
+    managed = [copy.deepcopy(HELM), scaled, status, restarted]
+    item = {"kind": "Deployment", "metadata": {"name": "p", "managedFields": managed}}
+    assert list(foreign_fields.names(item)) == []
+
+
+def test_fields_are_handed_over_completely() -> None:
+    """Nothing remains of what Helm is to remove, and everything else does."""
+    other = container(env={'k:{"name":"OS_A"}': ENV}, image={})
+    moved = container(env={'k:{"name":"OS_A"}': ENV})
+    left = foreign_fields.subtract(other, moved)
+    assert left == container(image={})
+    both = foreign_fields.merge(HELM["fieldsV1"], moved)
+    expected = {'k:{"name":"PORT"}': ENV, 'k:{"name":"OS_A"}': ENV}
+    assert both == container(env=expected, image={}, envFrom={})
