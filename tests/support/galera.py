@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -18,14 +18,17 @@ ARGUMENTS = (
     "--binlog-format=ROW",
     "--innodb-autoinc-lock-mode=2",
 )
+# Lets a read on one node wait for the writes on the others.
+SYNC_WAIT = {
+    "OS_PLACEMENT_DATABASE__CONNECTION_PARAMETERS": "init_command=SET SESSION wsrep_sync_wait=1"
+}
 # One worker runs all tests that use the cluster, so that it starts once.
 one_worker = pytest.mark.xdist_group("galera")
 
 
-@pytest.fixture(scope="session")
-def galera(engine: str, dev_image: DevImage) -> Iterator[list[DatabaseServer]]:
-    """Start the nodes of the cluster for all tests of this worker."""
-    image = dev_image("mariadb")
+@contextmanager
+def running_cluster(engine: str, image: str) -> Iterator[list[DatabaseServer]]:
+    """Start the nodes of a cluster, and remove them after the block."""
     with ExitStack() as running:
         nodes: list[DatabaseServer] = []
         for _ in range(NODES):
@@ -35,4 +38,11 @@ def galera(engine: str, dev_image: DevImage) -> Iterator[list[DatabaseServer]]:
                 database_server(engine, image, "mysql", arguments=arguments)
             )
             nodes.append(node)
+        yield nodes
+
+
+@pytest.fixture(scope="session")
+def galera(engine: str, dev_image: DevImage) -> Iterator[list[DatabaseServer]]:
+    """Start a cluster for all tests of this worker."""
+    with running_cluster(engine, dev_image("mariadb")) as nodes:
         yield nodes

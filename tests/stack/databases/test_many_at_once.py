@@ -5,30 +5,20 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import cycle
 
 import httpx
-import pytest
 import sqlalchemy as sa
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.stack.databases.conftest import InBackground, StuckSync, hold_lock
-from tests.support import galera
 from tests.support.containers import CONNECTION, PORT, PYTHON, Run, flags, logs, new_name, succeed
-from tests.support.proxies import (
-    PORTS,
-    NewProxy,
-    Proxy,
-    haproxy_config,
-    lock_refusal,
-    pgbouncer_config,
-)
 from tests.support.servers import DatabaseServer, address, schema
 from tests.support.statements import recorded
+from tests.support.topologies import Topology
 
 TWELVE = 12
 SETTINGS = {
@@ -53,19 +43,6 @@ LOCK_OR_DDL = re.compile(
     r"get_lock|advisory|placement_db_sync|(?<!show )(?:create|alter|drop) (?:table|index)",
     re.IGNORECASE,
 )
-# The servers of each topology, and the proxy between them and Placement.
-TOPOLOGIES = {
-    "postgresql": ("postgresql", None),
-    "pgbouncer": ("postgresql", "pgbouncer"),
-    "mariadb": ("mariadb", None),
-    "mariadb-1105": ("mariadb", 1105),
-    "mariadb-1235": ("mariadb", 1235),
-    "galera": ("galera", None),
-    "galera-round-robin": ("galera", "round-robin"),
-    "galera-single-writer": ("galera", "single-writer"),
-    "mysql8": ("mysql8", None),
-}
-ONLY_ALL = ("postgresql", "mariadb", "mariadb-1235", "galera-single-writer", "mysql8")
 # A db-sync that waits only two seconds for the lock.
 IMPATIENT = """
 import runpy, sys
@@ -74,55 +51,6 @@ lock.LOCK_WAIT = 2
 sys.argv = ["entrypoint", "db-sync"]
 runpy.run_module("entrypoint", run_name="__main__")
 """
-
-
-@dataclass(frozen=True)
-class Topology:
-    """Servers with the same databases, and a proxy between them and Placement."""
-
-    servers: Sequence[DatabaseServer]
-    proxy: Proxy | None
-
-    def new_database(self) -> list[str]:
-        """Create an empty database, and return its URLs: one for each server, or the proxy's."""
-        url = self.servers[0].new_database()
-        if self.proxy:
-            return [self.proxy.url(url)]
-        return [server.url(str(sa.make_url(url).database)) for server in self.servers]
-
-
-def proxy_of(
-    way: str | int | None, servers: Sequence[DatabaseServer], new_proxy: NewProxy, newest: str
-) -> AbstractContextManager[Proxy | None]:
-    """Start the proxy of a topology."""
-    if way is None:
-        return nullcontext()
-    if isinstance(way, int):
-        return lock_refusal(servers[0], newest, way)
-    if way == "pgbouncer":
-        return new_proxy(way, pgbouncer_config(servers[0]), PORTS["postgresql"])
-    config = haproxy_config(servers, single_writer=way == "single-writer")
-    return new_proxy("haproxy", config, PORTS["mysql"])
-
-
-def marks(name: str) -> list[pytest.MarkDecorator]:
-    """Return the marks of a topology's tests."""
-    return [
-        *([galera.one_worker] if name.startswith("galera") else []),
-        *([pytest.mark.only_all] if name in ONLY_ALL else []),
-    ]
-
-
-@pytest.fixture(params=[pytest.param(name, marks=marks(name)) for name in TOPOLOGIES])
-def topology(
-    request: pytest.FixtureRequest, new_proxy: NewProxy, newest: str
-) -> Iterator[Topology]:
-    """Run the test with each topology."""
-    name, way = TOPOLOGIES[request.param]
-    found = request.getfixturevalue(name)
-    servers = found if isinstance(found, list) else [found]
-    with proxy_of(way, servers, new_proxy, newest) as proxy:
-        yield Topology(servers, proxy)
 
 
 @dataclass(frozen=True)

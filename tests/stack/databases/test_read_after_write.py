@@ -14,14 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.containers import CONNECTION, Start
-from tests.support.galera import one_worker
+from tests.support.galera import SYNC_WAIT, one_worker
 from tests.support.servers import DatabaseServer
 
 pytestmark = one_worker
-
-SYNC_WAIT = {
-    "OS_PLACEMENT_DATABASE__CONNECTION_PARAMETERS": "init_command=SET SESSION wsrep_sync_wait=1"
-}
 
 
 @contextmanager
