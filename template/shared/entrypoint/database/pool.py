@@ -62,10 +62,12 @@ def is_connection_error(error: Exception, *_: object) -> NoReturn:
 def connect(
     dialect: sa.Dialect, _: object, arguments: list[Any], parameters: dict[str, Any]
 ) -> Any:
-    """Connect to PostgreSQL, and of several hosts try the last one first.
+    """Connect, and of several hosts of PostgreSQL try the last one first.
 
     libpq tries the hosts in order. A silent host would delay each new connection.
     """
+    if dialect.name == "mysql":
+        return connect_to_mysql(dialect, arguments, parameters)
     if dialect.name != "postgresql":
         return None
     hosts = str(parameters.get("host")).split(",")
@@ -78,6 +80,18 @@ def connect(
         parameters = {**SEVERAL_HOSTS, **parameters, "host": host, "port": port}
     connection = without_callback(lambda: dialect.connect(*arguments, **parameters))
     last_used[:] = [(connection.info.host, connection.info.port or PORT)]
+    return connection
+
+
+def connect_to_mysql(dialect: sa.Dialect, arguments: list[Any], parameters: dict[str, Any]) -> Any:
+    """Connect to MySQL or MariaDB, and limit the wait for the server's first packets.
+
+    HAProxy keeps a connection open whose server has vanished before it answered. The driver limits
+    only the TCP connection, so a request would wait until the proxy's timeout, often an hour.
+    """
+    limit = parameters.get("connect_timeout", TCP_TIMEOUT)
+    connection: Any = dialect.connect(*arguments, **{"read_timeout": limit, **parameters})
+    connection._read_timeout = parameters.get("read_timeout")
     return connection
 
 
