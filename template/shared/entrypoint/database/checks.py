@@ -347,8 +347,6 @@ ALL: dict[str, Check] = {
 
 def refuse(connection: sa.Connection) -> None:
     """Refuse a database in which a migration would fail, or would change only a part."""
-    # In a new transaction, other containers may have created tables since the last one.
-    connection.rollback()
     database = Database(connection)
     for check in BEFORE_SYNC.values():
         for severity, message in check(database):

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import logging
 import sys
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import sqlalchemy as sa
@@ -81,35 +82,47 @@ def run_own(name: str, *arguments: str) -> NoReturn:
 def sync(config: cfg.ConfigOpts) -> None:
     """Wait for the database and bring its schema up to date, by this container or another one."""
     engine = connect(config)
+    # The look needs no lock, so any number of containers can start on a current schema.
+    if is_current(engine):
+        return
+    refuse_unusable(engine)
     for _ in attempts():
-        # The look needs no lock, so any number of containers can start on a current schema.
-        if is_current(engine):
-            return
         with contextlib.suppress(LockedError), migration_lock(engine) as connection:
             sync_locked(connection)
+            return
+        if is_current(engine):
             return
 
 
 def is_current(engine: sa.Engine) -> bool:
-    """Return whether a sync would change nothing, and refuse a database in which it would fail."""
+    """Return whether a sync would change nothing."""
+    with tables_may_vanish(), engine.connect() as connection:
+        wait_for_replication(connection)
+        release.refuse_step(connection)
+        return (
+            not is_behind(revision(connection))
+            and release.recorded(connection) == release.MAJOR
+            and not differences(connection)
+        )
+    return False
+
+
+def refuse_unusable(engine: sa.Engine) -> None:
+    """Refuse a database in which a sync would fail, before it changes anything."""
+    with tables_may_vanish(), engine.connect() as connection:
+        checks.refuse(connection)
+
+
+@contextlib.contextmanager
+def tables_may_vanish() -> Iterator[None]:
+    """End the block if another container has just dropped a table."""
     try:
-        with engine.connect() as connection:
-            wait_for_replication(connection)
-            release.refuse_step(connection)
-            if (
-                not is_behind(revision(connection))
-                and release.recorded(connection) == release.MAJOR
-                and not differences(connection)
-            ):
-                return True
-            checks.refuse(connection)
-            return False
+        yield
     except sa_exc.NoSuchTableError:
-        return False  # another container has just dropped it
+        pass
     except sa_exc.ProgrammingError as error:
         if not is_missing_table(error):
             raise
-        return False
 
 
 def wait_for_replication(connection: sa.Connection) -> None:
