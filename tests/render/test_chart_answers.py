@@ -45,8 +45,12 @@ def common_variables(repo: Repo) -> dict[str, str]:
 def server_variables(repo: Repo) -> dict[str, str]:
     """The variables of the server."""
     sync = {"DB_SYNC": "True"} if repo.deployment.sqlite else {}
-    return sync | {
-        "PORT": "8778",
+    return sync | {"PORT": "8778"} | workers(repo)
+
+
+def workers(repo: Repo) -> dict[str, str]:
+    """The variables of the processes and threads, which the Jobs compare with the database."""
+    return {
         "UWSGI_PROCESSES": str(repo.deployment.processes),
         "UWSGI_THREADS": str(repo.deployment.threads),
     }
@@ -69,7 +73,8 @@ def test_the_pods_get_the_settings(repo: Repo) -> None:
             assert environment(pod) == server_variables(repo) | common_variables(repo)
         else:
             assert "envFrom" not in container
-            assert environment(pod) == settings | common_variables(repo)
+            own = {} if component(pod) == "test" else workers(repo)
+            assert environment(pod) == settings | common_variables(repo) | own
 
 
 @every_variant
