@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,7 +25,6 @@ from tests.support.deployments import (
     cluster_problems,
 )
 from tests.support.site import Site
-from tests.support.waiting import wait_until
 
 WITH_MYSQL: dict[str, Any] = {"database": "mysql", "replicas": 2, "network_policy": True}
 # What some clusters need. The namespace has a quota for CPU limits.
@@ -37,6 +37,14 @@ service: {{internalTrafficPolicy: Cluster, ipFamilyPolicy: SingleStack}}
 startupProbe: {{failureThreshold: 100}}
 podAnnotations: {{linkerd.io/inject: enabled}}
 """
+# Values with which pods do not start, and what `make deploy` prints, within this many seconds.
+FAULTS = {
+    "image.tag=none": 'ErrImagePull: .*:none"',
+    "resources.limits.cpu=4": "FailedCreate: .*exceeded quota",
+    "keystoneCaSecret=missing": 'FailedMount: .*"missing" not found. Run `make secrets`',
+    "extraEnv[0].name=OS_API__NONE,extraEnv[0].value=x": "CrashLoopBackOff.*OS_API__NONE",
+}
+CAUSE_SECONDS = 45
 # A renewed certificate is served this many seconds after Kubernetes has updated the file.
 RENEWAL_SECONDS = 60
 
@@ -78,21 +86,23 @@ print(json.dumps({"requests": requests, "seconds": max(0, served - (updated or s
 """
 
 
-def test_a_deployment_with_sqlite_passes_its_tests(new_site: NewSite) -> None:
+def test_a_deployment_with_sqlite_passes_its_tests(
+    new_site: NewSite, record_property: Callable[[str, object], None]
+) -> None:
     with new_site({}) as site:
         site.kubectl("create", "quota", "cpu", "--hard=limits.cpu=3")
         site.set_values(FOR_OTHER_CLUSTERS)
         check_deployment(site)
         site.make("load", "CLIENTS=1", "SECONDS=2")
-        check_killed_deploy(site)
-        check_foreign_fields(site)
+        deployed = site.deployment()
+        record_property("figures", check_failing_deploys(site))
+        check_foreign_fields(site, deployed)
         check_missing_secrets(site, 0)
 
 
-def check_foreign_fields(site: Site) -> None:
+def check_foreign_fields(site: Site, deployed: dict[str, Any]) -> None:
     """Edits by hand are found, and removed by the next deploy."""
-    deployment = site.deployment()
-    name, spec = deployment["metadata"]["name"], deployment["spec"]["template"]["spec"]
+    name, spec = deployed["metadata"]["name"], deployed["spec"]["template"]["spec"]
     settings = site.get("configmap", name)["data"]
     edit = {
         "volumes": [{"name": "mine", "emptyDir": {}}],
@@ -132,25 +142,33 @@ def check_foreign_fields(site: Site) -> None:
         assert line in printed
     assert site.deployment()["spec"]["template"]["spec"] == spec
     assert site.get("configmap", name)["data"] == settings
-    assert cluster_problems(site) == []
 
 
-def check_killed_deploy(site: Site) -> None:
-    """The next deploy is refused with a command, after which it works."""
-    deploy = ["make", "deploy", "HELM_ARGS=--set image.tag=none"]
-    with subprocess.Popen(
-        deploy, cwd=site.repository, start_new_session=True, stdout=subprocess.DEVNULL
-    ) as running:
-        try:
-            wait_until(lambda: "pending-upgrade" in site.helm("history", site.name))
-        finally:
-            os.killpg(running.pid, signal.SIGKILL)
-    refused = site.try_make("deploy")
-    assert refused.returncode != 0
-    assert f"Helm release {site.name} is pending-upgrade since " in refused.stderr
-    [command] = re.findall(r"^  kubectl (.*)$", refused.stderr, re.MULTILINE)
-    site.kubectl(*command.split())
-    site.make("deploy")
+def check_failing_deploys(site: Site) -> str:
+    """The cause is printed soon. A killed deploy is recognized, and repaired by a command."""
+    times = []
+    for values, cause in FAULTS.items():
+        started = time.monotonic()
+        with subprocess.Popen(
+            ["make", "deploy", f"HELM_ARGS=--set {values}"],
+            cwd=site.repository,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as deploy:
+            assert deploy.stdout
+            try:
+                line = next(line for line in deploy.stdout if re.search(cause, line))
+                times.append(f"{line.split(': ')[1]} after {time.monotonic() - started:.0f} s")
+            finally:
+                os.killpg(deploy.pid, signal.SIGKILL)
+        assert time.monotonic() - started < CAUSE_SECONDS
+        refused = site.try_make("deploy")
+        assert refused.returncode != 0
+        assert f"Helm release {site.name} is pending-upgrade since " in refused.stderr
+        [command] = re.findall(r"^  kubectl (.*)$", refused.stderr, re.MULTILINE)
+        site.kubectl(*command.split())
+    return ", ".join(times)
 
 
 def test_a_deployment_with_https_passes_its_tests(

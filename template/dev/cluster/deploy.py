@@ -1,11 +1,12 @@
 """Run `helm upgrade` after checks that Helm lacks: `deploy.py NAMESPACE RELEASE SELECTOR helm ...`.
 
 It shows where the release goes, refuses to interfere with an unfinished one, and has Helm remove
-what others have set in the cluster.
+what others have set in the cluster. While Helm waits, it prints why pods do not start.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import shlex
@@ -13,6 +14,10 @@ import subprocess
 import sys
 
 import foreign_fields
+from rollout import Rollout
+
+# Between two looks at the pods.
+SECONDS = 3
 
 # The image in the chart's Deployment, in the manifests that Helm renders.
 IMAGE = re.compile(r'/templates/deployment\.yaml\n.*?\n +image: "([^"]*)"', re.DOTALL)
@@ -26,11 +31,30 @@ def output(*command: str) -> str:
     return done.stdout
 
 
-def image(command: list[str]) -> str:
-    """Return the image that a `helm upgrade` would deploy; invalid values end here."""
-    manifest = json.loads(output(*command, "--dry-run=client", "--output=json"))["manifest"]
-    found = IMAGE.search(manifest)
+def render(command: list[str]) -> str:
+    """Return the manifests that a `helm upgrade` would apply; invalid values end here."""
+    rendered = json.loads(output(*command, "--dry-run=client", "--output=json"))
+    return str(rendered["manifest"])
+
+
+def image(manifests: str) -> str:
+    """Return the image of the Deployment."""
+    found = IMAGE.search(manifests)
     return found[1] if found else "none"
+
+
+def print_difference(before: str, after: str) -> None:
+    """Print how manifests change, if there were some before."""
+    if before:
+        texts = (lines(before), lines(after))
+        print(*difflib.unified_diff(*texts, "deployed", "new", lineterm=""), sep="\n")
+
+
+def lines(manifests: str) -> list[str]:
+    """Return the lines of all manifests except Secrets."""
+    parts = re.split(r"^---$", manifests, flags=re.MULTILINE)
+    shown = [part for part in parts if "\nkind: Secret\n" not in part]
+    return [line for part in shown for line in part.strip().splitlines()]
 
 
 def revision(namespace: str, release: str) -> str:
@@ -54,6 +78,12 @@ def revision(namespace: str, release: str) -> str:
     return f"revision {number}, {status}"
 
 
+def deployed(namespace: str, release: str) -> str:
+    """Return the manifests of the last revision of the Helm release, if there is one."""
+    command = ["helm", "--namespace", namespace, "get", "manifest", release]
+    return subprocess.run(command, text=True, capture_output=True, check=False).stdout
+
+
 def remove_foreign_fields(namespace: str, selector: str) -> None:
     """Have Helm remove what others have set, and name it."""
     for item in foreign_fields.get_objects(namespace, selector):
@@ -69,10 +99,25 @@ def main(namespace: str, release: str, selector: str, *command: str) -> int:
     print(f"Context:      {output('kubectl', 'config', 'current-context').strip()}")
     print(f"Namespace:    {namespace}")
     print(f"Helm release: {release}, {revision(namespace, release)}")
-    print(f"Image:        {image([*command])}")
+    manifests = render([*command])
+    print(f"Image:        {image(manifests)}")
+    print_difference(deployed(namespace, release), manifests)
     remove_foreign_fields(namespace, selector)
     print(shlex.join(command), flush=True)
-    return subprocess.run(command, check=False).returncode
+    return run([*command], Rollout(namespace, release))
+
+
+def run(command: list[str], rollout: Rollout) -> int:
+    """Run a command, and print meanwhile why pods do not start."""
+    with subprocess.Popen(command) as helm:
+        while True:
+            try:
+                return helm.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                for problem in rollout.news():
+                    print(problem, flush=True)
+            except KeyboardInterrupt:  # Helm has it, too, and restores the last release
+                return helm.wait()
 
 
 if __name__ == "__main__":
