@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import httpx
 import pytest
 
-from tests.support.containers import CONNECTION, Start, logs, succeed
+from tests.support.containers import CONNECTION, NEWEST, RELEASES, Start, logs, succeed
 from tests.support.galera import NODES, one_worker
 from tests.support.load import CLIENTS, light_load
 from tests.support.pairs import Pair, running_pair
@@ -41,6 +41,17 @@ WORKERS = {"UWSGI_PROCESSES": "2", "UWSGI_THREADS": "4"}
 READS = 40
 
 
+@pytest.fixture(
+    params=[
+        name if name == NEWEST else pytest.param(name, marks=pytest.mark.only_all)
+        for name in RELEASES
+    ]
+)
+def release(request: pytest.FixtureRequest, image: Callable[[str], str]) -> str:
+    """Return the image of the newest release, with --all of each release: their drivers differ."""
+    return image(request.param)
+
+
 @pytest.fixture(params=one_worker_each("failover"))
 def pair(
     request: pytest.FixtureRequest, engine: str, dev_image: DevImage, new_proxy: NewProxy
@@ -61,12 +72,12 @@ def read(client: httpx.Client, provider: str) -> set[bool]:
         return set(pool.map(find, range(READS)))
 
 
-def test_former_primary_is_left(pair: Pair, engine: str, newest: str, start: Start) -> None:
+def test_former_primary_is_left(pair: Pair, engine: str, release: str, start: Start) -> None:
     """One Placement gets reads and writes; another one gets only reads, until the end."""
     kind = pair.primary.kind
-    placement = start(newest, {CONNECTION: pair.proxy_url, **WORKERS})
+    placement = start(release, {CONNECTION: pair.proxy_url, **WORKERS})
     url = pair.hosts_url if kind == "postgresql" else pair.proxy_url
-    reader = start(newest, {CONNECTION: url, **WORKERS}).client
+    reader = start(release, {CONNECTION: url, **WORKERS}).client
     with light_load(placement.client) as load:
         load.wait_for_good_requests(4 * CLIENTS, time.monotonic(), 10)
         assert read(reader, next(iter(load.created))) == {True}
@@ -77,7 +88,7 @@ def test_former_primary_is_left(pair: Pair, engine: str, newest: str, start: Sta
         pair.promote()
         promoted = time.monotonic()
         load.wait_for_good_requests(4 * CLIENTS, promoted, BACK)
-        provider = next(reversed([name for name, done in load.created.items() if done]))
+        provider = [name for name, done in list(load.created.items()) if done][-1]
         time.sleep(max(0.0, promoted + BACK - time.monotonic()))
         assert read(reader, provider) == {True}
         load.wait_for_good_requests(4 * CLIENTS, promoted + BACK, BACK)
@@ -92,12 +103,12 @@ def test_former_primary_is_left(pair: Pair, engine: str, newest: str, start: Sta
 
 
 def test_silent_host_delays_the_start_once(
-    postgresql: DatabaseServer, silent_server: str, engine: str, newest: str, start: Start
+    postgresql: DatabaseServer, silent_server: str, engine: str, release: str, start: Start
 ) -> None:
     hosts = f"{address(engine, silent_server)},{postgresql.address}"
     url = f"{postgresql.driver}://placement:{PASSWORD}@/placement?host={hosts}&port=5432,5432"
     began = time.monotonic()
-    client = start(newest, {CONNECTION: url, **WORKERS}).client
+    client = start(release, {CONNECTION: url, **WORKERS}).client
     started = time.monotonic()
     assert started - began < SILENT
     assert read(client, str(uuid.uuid4())) == {False}
