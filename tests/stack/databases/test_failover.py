@@ -23,11 +23,15 @@ from tests.support.servers import PASSWORD, DatabaseServer, DevImage, address, o
 from tests.support.waiting import wait_until
 
 # Requests succeed at most this many seconds after the standby has become the primary.
-BACK = 5
+BACK = 2
+# Seconds in which a few requests succeed, also on a busy machine.
+ENOUGH = 10
 # Seconds before that in which no server accepts writes.
 READ_ONLY = 3
-# A container starts within this many seconds while the first host of PostgreSQL does not answer.
-SILENT = 15
+# A start takes at most this many seconds longer while the first host of PostgreSQL is silent.
+SILENT = 10
+# Seconds for each host, which a new connection would take if it waited for the silent one again.
+HOST = 5
 # Whether a node of Galera accepts statements, and the number of nodes in its cluster.
 READY = "SHOW STATUS LIKE 'wsrep_ready'"
 SIZE = "SHOW STATUS LIKE 'wsrep_cluster_size'"
@@ -79,7 +83,7 @@ def test_former_primary_is_left(pair: Pair, engine: str, release: str, start: St
     url = pair.hosts_url if kind == "postgresql" else pair.proxy_url
     reader = start(release, {CONNECTION: url, **WORKERS}).client
     with light_load(placement.client) as load:
-        load.wait_for_good_requests(4 * CLIENTS, time.monotonic(), 10)
+        load.wait_for_good_requests(4 * CLIENTS, time.monotonic(), ENOUGH)
         assert read(reader, next(iter(load.created))) == {True}
         began = time.monotonic()
         pair.demote()
@@ -87,16 +91,16 @@ def test_former_primary_is_left(pair: Pair, engine: str, release: str, start: St
         assert pair.sessions() > 0
         pair.promote()
         promoted = time.monotonic()
-        load.wait_for_good_requests(4 * CLIENTS, promoted, BACK)
+        load.wait_for_good_requests(4 * CLIENTS, promoted, ENOUGH)
         provider = [name for name, done in list(load.created.items()) if done][-1]
         time.sleep(max(0.0, promoted + BACK - time.monotonic()))
         assert read(reader, provider) == {True}
-        load.wait_for_good_requests(4 * CLIENTS, promoted + BACK, BACK)
+        load.wait_for_good_requests(4 * CLIENTS, promoted + BACK, ENOUGH)
     print(f"| demoted | {kind} | {promoted - began:.0f} s | {load.row(promoted)} |")
     # A process that has not noticed yet can miss what another one has written to the new primary.
     assert load.failed.keys() <= {404, 500}
     assert not load.failed_after(promoted + BACK)
-    assert load.longest < BACK
+    assert load.longest < ENOUGH
     assert REFUSED[kind] in logs(engine, placement.name)
     load.check_writes()
     assert reader.post("/resource_providers", json={"name": "new"}).status_code == 201
@@ -108,12 +112,15 @@ def test_silent_host_delays_the_start_once(
     hosts = f"{address(engine, silent_server)},{postgresql.address}"
     url = f"{postgresql.driver}://placement:{PASSWORD}@/placement?host={hosts}&port=5432,5432"
     began = time.monotonic()
+    start(release, {CONNECTION: postgresql.url("placement")})
+    usual = time.monotonic() - began
+    began = time.monotonic()
     client = start(release, {CONNECTION: url, **WORKERS}).client
     started = time.monotonic()
-    assert started - began < SILENT
+    assert started - began < usual + SILENT
     assert read(client, str(uuid.uuid4())) == {False}
     print(f"silent host: started in {started - began:.1f} s, {time.monotonic() - started:.1f} s")
-    assert time.monotonic() - started < BACK
+    assert time.monotonic() - started < HOST
 
 
 @one_worker
@@ -123,7 +130,7 @@ def test_galera_node_without_a_majority_recovers(
     node, *others = galera
     client = start(newest, {CONNECTION: node.new_database(), **WORKERS}).client
     with light_load(client) as load, ExitStack() as paused:
-        load.wait_for_good_requests(4 * CLIENTS, time.monotonic(), 10)
+        load.wait_for_good_requests(4 * CLIENTS, time.monotonic(), ENOUGH)
         began = time.monotonic()
         for other in others:
             succeed(node.engine, "pause", other.name)
@@ -134,7 +141,7 @@ def test_galera_node_without_a_majority_recovers(
         paused.close()
         wait_until(lambda: node.administer(READY).endswith("ON"))
         back = time.monotonic()
-        load.wait_for_good_requests(4 * CLIENTS, back + 1, BACK)
+        load.wait_for_good_requests(4 * CLIENTS, back + 1, ENOUGH)
     print(f"| no majority | galera | {back - began:.0f} s | {load.row(back)} |")
     assert load.failed.keys() == {500}
     assert not load.failed_after(back + 1)
