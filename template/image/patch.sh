@@ -14,4 +14,4 @@ for patch in /patches/*.patch; do
 done
 
 # Compile everything now. Python then never checks the sources, even if a copy changes their times.
-python3 -m compileall -q --invalidation-mode unchecked-hash placement
+python3 -m compileall -q --invalidation-mode unchecked-hash "$PWD/placement"

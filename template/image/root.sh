@@ -69,5 +69,5 @@ chmod g+rwX var/lib/placement
 ln -s var/lib/placement/cats.db cats.db
 mkdir -p etc/placement
 # Without its sources, the standard library needs half the space.
-python3 -m compileall -q -j 0 -b "usr/lib/$python" > /dev/null
+python3 -m compileall -q -j 0 -b -s /runtime -p / "/runtime/usr/lib/$python" > /dev/null
 find "usr/lib/$python" -name '*.py' -delete

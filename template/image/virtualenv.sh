@@ -24,5 +24,5 @@ find lib -type f -name '*.so' -exec strip --strip-unneeded {} +
 strip bin/uwsgi
 
 # Without their sources, the libraries need half the space. Placement keeps its own for the lines in tracebacks.
-python3 -m compileall -q -j 0 -b -x site-packages/placement/ lib
+python3 -m compileall -q -j 0 -b -x site-packages/placement/ /opt/placement/lib
 find lib -type f -name '*.py' ! -path '*/site-packages/placement/*' -delete

@@ -30,13 +30,11 @@ for plugin in entry_points(group=loading.PLUGIN_NAMESPACE):
     found |= {name: option.secret for name, (_, option) in known_variables(config).items()}
 print(json.dumps(found))
 """
-# Newer versions of the packages call these secret, except the parameters of a database URL, which
-# can contain a password like the URL itself.
+# Newer versions of the packages call these secret.
 ALSO_SECRET = {
     "OS_KEYSTONE_AUTHTOKEN__MEMCACHE_PASSWORD",
     "OS_LOGIN__ACCESS_SECRET",
     "OS_LOGIN__CONSUMER_SECRET",
-    "OS_PLACEMENT_DATABASE__CONNECTION_PARAMETERS",
 }
 
 

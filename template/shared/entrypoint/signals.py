@@ -27,8 +27,8 @@ def exit_at_once(number: int, *_: object) -> NoReturn:
 @contextlib.contextmanager
 def block_signals() -> Iterator[None]:
     """Deliver the signals only after the block."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import time
 
 import sqlalchemy as sa
 
@@ -15,9 +17,6 @@ SERVE = {"OS_API__AUTH_STRATEGY": "noauth2", "PORT": "8778"}
 PARTS = {
     "DROP TABLE placement_aggregates": "the table placement_aggregates",
     "ALTER TABLE traits DROP COLUMN created_at": "the column traits.created_at",
-    "DROP INDEX allocations_consumer_id_idx{on}": (
-        "the index allocations_consumer_id_idx of allocations"
-    ),
 }
 # A sync whose lease ends after three seconds unless it is renewed, stopped during a migration.
 SHORT_LEASE = """
@@ -32,7 +31,7 @@ lock.EXPIRES = sa.func.timestampadd(sa.text("SECOND"), 3, lock.NOW)
 def stop(connection, cursor, statement, *_):
     if statement.strip().startswith("CREATE TABLE users"):
         print("stopped", flush=True)
-        time.sleep({seconds})
+        {wait}
 
 sys.argv = ["entrypoint", "db-sync"]
 runpy.run_module("entrypoint", run_name="__main__")
@@ -113,7 +112,7 @@ def test_lease_is_renewed_while_a_migration_runs(
     mariadb: DatabaseServer, in_background: InBackground, newest: str, run: Run
 ) -> None:
     url = mariadb.new_database()
-    script = SHORT_LEASE.format(seconds=8)
+    script = SHORT_LEASE.format(wait="cursor.execute('SELECT SLEEP(8)')")
     in_background("stopped", "-c", script, url=url, options=[PYTHON])
     done = run(newest, "db-sync", env={CONNECTION: url})
     assert done.returncode == 0, done.stderr
@@ -125,8 +124,45 @@ def test_sync_that_loses_its_lease_ends(
     mariadb: DatabaseServer, in_background: InBackground, engine: str
 ) -> None:
     url = mariadb.new_database()
-    script = SHORT_LEASE.format(seconds=600)
+    script = SHORT_LEASE.format(wait="cursor.execute('SELECT SLEEP(600)')")
     name = in_background("stopped", "-c", script, url=url, options=[PYTHON])
     execute(mariadb, url, "UPDATE placement_db_sync SET holder = 'another'")
     assert subprocess.check_output([engine, "wait", name], text=True, timeout=30) == "1\n"
     assert "the lock of db-sync could not be renewed for 2 s: run db-sync" in logs(engine, name)
+
+
+def test_session_of_a_frozen_container_ends_before_its_lease(
+    mariadb: DatabaseServer, newest: str, run: Run
+) -> None:
+    """It could otherwise go on in the schema of the container that has taken over."""
+    url = mariadb.new_database()
+    script = SHORT_LEASE.format(wait="time.sleep(5)")
+    done = run(newest, "-c", script, env={CONNECTION: url}, options=(PYTHON,))
+    assert re.search(r"\(20(06|13), ", error_line(done))
+    time.sleep(3)
+    again = run(newest, "db-sync", env={CONNECTION: url})
+    assert again.returncode == 0, again.stderr
+    assert "starting again" in again.stdout
+
+
+def test_index_may_be_missing_or_have_another_name(
+    server: DatabaseServer, newest: str, run: Run
+) -> None:
+    """Other programs rename all indexes when they convert a database."""
+    url = synced(server, newest, run)
+    on = "" if server.kind == "postgresql" else " ON allocations"
+    unique = "uniq_traits0name"
+    replaced = (
+        (
+            f"ALTER TABLE traits DROP CONSTRAINT {unique}",
+            "CREATE UNIQUE INDEX idx_1 ON traits (name)",
+        )
+        if server.kind == "postgresql"
+        else (f"ALTER TABLE traits RENAME INDEX {unique} TO idx_1",)
+    )
+    execute(server, url, f"DROP INDEX allocations_consumer_id_idx{on}", *replaced)
+    done = run(newest, "check-config", "--database", env={CONNECTION: url, **SERVE})
+    assert "without the index allocations_consumer_id_idx of allocations" in done.stdout
+    assert "idx_1" not in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+    assert run(newest, "db-sync", env={CONNECTION: url}).returncode == 0

@@ -143,6 +143,8 @@ def check_tables(database: Database) -> Found:
         )
     if database.pending:
         return
+    if missing := tables.missing_indexes(database.connection):
+        yield WARNING, f"requests take longer without {', '.join(missing)}: create what is missing"
     lacks = ", ".join(tables.differences(database.connection))
     if not lacks:
         yield OK, "the schema is complete"

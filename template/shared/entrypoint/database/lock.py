@@ -92,6 +92,9 @@ def lease(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Hold the lease, and renew it in a thread."""
     holder = str(uuid.uuid4())
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # A frozen container sends nothing: the server ends its session before the lease expires, so
+        # that it cannot go on where another container has taken over.
+        connection.exec_driver_sql(f"SET SESSION wait_timeout = {LEASE_TIME // 2}")
         acquire(connection, holder)
         ended = threading.Event()
         renewal = threading.Thread(target=renew_until, args=(ended, engine, holder), daemon=True)
@@ -106,12 +109,16 @@ def lease(engine: sa.Engine) -> Iterator[sa.Connection]:
             with contextlib.suppress(*FAILURES):
                 if renew(connection, holder):
                     LEASE.drop(connection)
+            connection.invalidate()  # the pool would keep the timeout
 
 
 def acquire(connection: sa.Connection, holder: str) -> None:
     """Take the lease, or raise LockedError. On a cluster, a loser's statement fails."""
     values = {"holder": holder, "expires": EXPIRES}
-    expired = LEASE.update().where(LEASE.c.expires < NOW).values(values)
+    # No lease is this long, unless the server's clock was set back.
+    too_late = sa.func.timestampadd(sa.text("SECOND"), LOCK_WAIT, NOW)
+    is_over = sa.or_(LEASE.c.expires < NOW, LEASE.c.expires > too_late)
+    expired = LEASE.update().where(is_over).values(values)
     if not sa.inspect(connection).has_table(LEASE.name):
         connection.execute(sa.schema.CreateTable(LEASE, if_not_exists=True))
     try:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from oslo_config import cfg
+from oslo_db import exception as db_exception
 from placement.db.sqlalchemy import migration, models
 from sqlalchemy import exc as sa_exc
 
@@ -87,7 +88,12 @@ def sync(config: cfg.ConfigOpts) -> None:
         return
     refuse_unusable(engine)
     for _ in attempts():
-        with contextlib.suppress(LockedError), migration_lock(engine) as connection:
+        # A sync that has begun is completed, and its lock released.
+        with (
+            contextlib.suppress(LockedError),
+            block_signals(),
+            migration_lock(engine) as connection,
+        ):
             sync_locked(connection)
             return
         if is_current(engine):
@@ -132,7 +138,13 @@ def wait_for_replication(connection: sa.Connection) -> None:
     found = connection.exec_driver_sql("SHOW SESSION VARIABLES LIKE 'wsrep_sync_wait'").first()
     if found:
         connection.exec_driver_sql("SET SESSION wsrep_sync_wait = 15")
-        connection.exec_driver_sql("SELECT 1")
+        try:
+            connection.exec_driver_sql("SELECT 1")
+        except db_exception.DBDeadlock as error:
+            raise StartError(
+                "this node of the Galera cluster has not applied what the others have committed:"
+                " wait until it has, or connect to another node"
+            ) from error
         connection.exec_driver_sql(f"SET SESSION wsrep_sync_wait = {found[1]}")
 
 
@@ -140,16 +152,15 @@ def sync_locked(connection: sa.Connection) -> None:
     """Bring the schema up to date under the lock, and record the release."""
     wait_for_replication(connection)
     release.refuse_step(connection)
-    with block_signals():
-        if needs_discarding(connection):
-            discard_empty_tables(connection)
-        upgrade(connection)
-        if lacks := differences(connection):
-            raise StartError(
-                f"the schema lacks {', '.join(lacks)}, and the database has data: restore it from a"
-                " backup, and run db-sync again"
-            )
-        release.record(connection)
+    if needs_discarding(connection):
+        discard_empty_tables(connection)
+    upgrade(connection)
+    if lacks := differences(connection):
+        raise StartError(
+            f"the schema lacks {', '.join(lacks)}, and the database has data: restore it from a"
+            " backup, and run db-sync again"
+        )
+    release.record(connection)
 
 
 def upgrade(connection: sa.Connection) -> None:
