@@ -129,7 +129,9 @@ class Readme(Cluster, Stack):
             "kubernetes.md": f"image, {secrets}installation, values, clusters, HTTPS, load test",
             "exposure.md": "access from outside the cluster" if self.exposed else "",
             "autoscaling.md": "how pods are added and removed" if self.autoscaled else "",
-            "database.md": "" if self.sqlite else "URL, TLS, connections, data from SQLite",
+            "database.md": ""
+            if self.sqlite
+            else "URL, TLS, topologies, connections, existing database, data from SQLite",
             "keystone.md": "tokens, registration, roles" if self.keystone else "",
             "security.md": "limits, timeouts, network access and policy, security fixes",
             "upgrades.md": "changes of settings, template updates, OpenStack upgrades",

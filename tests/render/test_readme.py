@@ -40,7 +40,7 @@ NOT_RENDERED = {
 }
 
 # Programs that a reader has already, or that the pages tell the reader to install.
-PROGRAMS = {"curl", "docker", "git", "helm", "kubectl", "make", "sudo", "uvx"}
+PROGRAMS = {"curl", "docker", "export", "git", "helm", "kubectl", "make", "sudo", "uvx"}
 
 # Targets that only other targets need.
 STEPS = {
