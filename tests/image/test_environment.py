@@ -121,11 +121,15 @@ def test_parts_of_a_database_url_without_a_host_are_ignored(run_batch: RunBatch)
     """The chart always sets the backend."""
     env = {
         "OS_API__AUTH_STRATEGY": "noauth2",
+        DATABASE: "mysql+pymysql://placement@db/placement",
         "DATABASE_BACKEND": "mysql",
         "DATABASE_USER": "placement",
+        "DATABASE_FLAVOR": "mysql",
     }
     result = run_batch({"case": Case(("check-config",), env)})["case"]
-    assert "no such setting: DATABASE_USER\n" in result.stdout
+    assert result.returncode == 0, result.stderr
+    assert "ignored, because DATABASE_HOST is not set: DATABASE_USER\n" in result.stdout
+    assert "no such setting: DATABASE_FLAVOR\n" in result.stdout
 
 
 def test_files_may_set_the_auth_strategy(run_batch: RunBatch) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from oslo_config import cfg
 
 from entrypoint import listen, options, supervisor
-from entrypoint.errors import STDERR_VARIABLE, StartError
-from entrypoint.variables import CONTAINER, ignored, whole_number
+from entrypoint.errors import STDERR_VARIABLE, StartError, one_line
+from entrypoint.variables import CONTAINER, DATABASE_VARIABLES, ignored, whole_number
 
 MAX_PROCESSES = 8
 THREADS = 4
@@ -40,33 +40,46 @@ def serve() -> None:
 
 def check_config(*given: str) -> None:
     """Check the settings as `serve` does, and with --database the database as well."""
-    from entrypoint import database
+    if "--database" not in given:
+        check_settings()
+        return
+    # Imported only here, because it takes long to load.
+    from entrypoint.database import checks
 
     as_json = "--json" in given
-    # With --json, the document is all that standard output gets.
-    with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-        config = options.load()
-        _, processes, threads = check(config)
-        database.check_url(config)
-        options.check_policy(config)
-        print("the configuration is valid")
-        if "--database" in given:
-            # Imported only here, because it takes long to load.
-            from entrypoint.database import checks
+    try:
+        # With --json, the document is all that standard output gets.
+        with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
+            config, limit = check_settings()
+            found = checks.run(config, limit)
+    except StartError as error:
+        if as_json:
+            checks.print_json([checks.Finding(checks.ERROR, "settings", one_line(error))])
+        raise
+    checks.report(config, found, as_json=as_json)
 
-            found = checks.run(config, processes * connections(config, threads))
-    if "--database" in given:
-        checks.report(config, found, as_json=as_json)
+
+def check_settings() -> tuple[cfg.ConfigOpts, int]:
+    """Check the settings; return them, and the connections that the container may open."""
+    from entrypoint import database
+
+    config = options.load()
+    _, processes, threads = check(config)
+    database.check_url(config)
+    options.check_policy(config)
+    print("the configuration is valid")
+    return config, processes * connections(config, threads)
 
 
 def connections(config: cfg.ConfigOpts, threads: int) -> int:
-    """Return the connections that a process may open: its pool, and the overflow of the pool."""
-    return sum(
+    """Return the connections that a process may open, with its pool's overflow; 0 is no limit."""
+    size, overflow = (
         config.placement_database[option]
         if options.is_set(config, option, "placement_database")
         else int(value)
         for option, value in pool(threads).items()
     )
+    return size + overflow if size > 0 and overflow >= 0 else 0
 
 
 def pool(threads: int) -> dict[str, str]:
@@ -78,9 +91,8 @@ def check(config: cfg.ConfigOpts) -> tuple[int, int, int]:
     """Return the port, the processes and the threads that are set."""
     options.require_auth_strategy(config)
     options.check_files(config)
-    if ignored:
-        names = ", ".join(dict.fromkeys(ignored))
-        print(f"ignored, because the container has no such setting: {names}", flush=True)
+    print_ignored("DATABASE_HOST is not set", DATABASE_VARIABLES & {*ignored})
+    print_ignored("the container has no such setting", {*ignored} - DATABASE_VARIABLES)
     for name in CONTAINER:
         if f"{name}_FILE" in os.environ:
             raise StartError(
@@ -90,6 +102,12 @@ def check(config: cfg.ConfigOpts) -> tuple[int, int, int]:
     listen.certificate()
     port = whole_number("PORT", os.environ.get("PORT") or "80")
     return port, *workers(config.placement_database.connection)
+
+
+def print_ignored(reason: str, names: set[str]) -> None:
+    """Print which variables and options are ignored, and why."""
+    if names:
+        print(f"ignored, because {reason}: {', '.join(sorted(names))}", flush=True)
 
 
 def check_sync(value: str) -> bool:

@@ -23,6 +23,7 @@ PLACEDOCK = {f"{KEYSTONE_PREFIX}USER": f"{KEYSTONE_PREFIX}USERNAME"}
 CONTAINER = ("DB_SYNC", "PORT", "TLS_CERT", "TLS_KEY", "UWSGI_PROCESSES", "UWSGI_THREADS")
 # The parts of the database URL, as DATABASE_<PART> and DATABASE_<PART>_FILE. The host is required.
 DATABASE_PARTS = ("BACKEND", "HOST", "PORT", "USER", "PASSWORD", "NAME", "OPTIONS")
+DATABASE_VARIABLES = {f"DATABASE_{part}{end}" for part in DATABASE_PARTS for end in ("", "_FILE")}
 DATABASE_HOST = {"DATABASE_HOST", "DATABASE_HOST_FILE"}
 # Files of CA certificates, for all Python libraries.
 CA_FILES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
@@ -54,7 +55,7 @@ def ignore_others() -> None:
     """
     kept = set(KEPT)
     if DATABASE_HOST & os.environ.keys():
-        kept |= {f"DATABASE_{part}{end}" for part in DATABASE_PARTS for end in ("", "_FILE")}
+        kept |= DATABASE_VARIABLES
     for name in sorted(os.environ):
         if name not in kept and not name.startswith(("OS_", "LC_", "MALLOC_")):
             del os.environ[name]

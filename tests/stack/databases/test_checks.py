@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from tests.support.batch import Case, Outcome, RunBatch
 from tests.support.chart import component, environment, manifests, pods
-from tests.support.containers import CONNECTION, PYTHON, Run, new_name
+from tests.support.containers import CONNECTION, PYTHON, Output, Run, new_name
 from tests.support.galera import one_worker
 from tests.support.servers import PASSWORD, DatabaseServer, DevImage, database_server
 from tests.support.template import Render
@@ -25,6 +25,7 @@ SETTINGS = {
     "UWSGI_PROCESSES": "2",
     "UWSGI_THREADS": "4",
 }
+PREFIX = "OS_PLACEMENT_DATABASE__"
 CHECK = ("check-config", "--database", "--json")
 # The first revision, with an allocation whose consumer is missing: a later migration refuses it.
 OLD = """
@@ -45,6 +46,25 @@ NOT_OURS = {
     "of another program": "release 2026.2 has no revision ffffffffffff, which the database is at",
 }
 SET_REVISION = "INSERT INTO alembic_version VALUES ('{}')"
+# Checks with a shorter limit.
+LIMIT = 3
+LIMITED = f"""
+import runpy
+from entrypoint.database import checks
+checks.LIMIT = {LIMIT}
+runpy.run_module("entrypoint", run_name="__main__")
+"""
+LOCK = {
+    "postgresql": "LOCK TABLE resource_providers IN ACCESS EXCLUSIVE MODE",
+    "mysql": "LOCK TABLES resource_providers WRITE",
+}
+GRANT_ROWS = {
+    "postgresql": (
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user};"
+        " GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {user}"
+    ),
+    "mysql": "GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.* TO {user}@'%'",
+}
 TABLES = {
     "postgresql": "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'",
     "mysql": "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()",
@@ -55,7 +75,7 @@ TABLES = {
 class Checked:
     """What check-config and db-sync have done with a database."""
 
-    check: Outcome
+    check: Outcome | Output
     sync: Outcome | None
 
     def findings(self, severity: str) -> dict[str, str]:
@@ -144,6 +164,8 @@ def assert_states(found: dict[str, Checked]) -> None:
     assert "1 missing consumers: run online_data_migrations of the release" in old.error()
 
     assert "and the database has no data: db-sync starts again" in found["cut off"].ok("tables")
+    # Each migration that creates a table again would fail.
+    assert "no right to CREATE, " in found["cut off, few rights"].error()
     assert found["damaged"].error() == (
         "the schema lacks the table placement_aggregates: restore the database from a complete"
         " backup"
@@ -176,6 +198,9 @@ def test_each_state_of_the_schema_is_described_and_not_changed(
         for statement in statements:
             server.administer(statement, database_of(urls[name]))
     before = {name: dump(server, url) for name, url in urls.items()}
+    database, user = database_of(urls["cut off"]), new_user(server)
+    server.administer(GRANT_ROWS[server.kind].format(database=database, user=user), database)
+    urls["cut off, few rights"] = as_user(server, urls["cut off"], user)
     assert_states(run_both(run_batch, urls, *NOT_OURS))
     # Without the check, the Job of the chart would stop after the first of the pending migrations.
     [script], env = job(render, server.kind)
@@ -184,7 +209,15 @@ def test_each_state_of_the_schema_is_described_and_not_changed(
     )
     assert done.returncode == 1
     assert "error: data: the database has 1 missing consumers" in done.stdout
-    assert {name: dump(server, url) for name, url in urls.items()} == before
+    assert {name: dump(server, urls[name]) for name in before} == before
+    with server.connect(urls["current"]).connect() as other:
+        other.execute(sa.text(LOCK[server.kind]))
+        env = SETTINGS | {CONNECTION: urls["current"]}
+        done = run(newest, "-c", LIMITED, *CHECK, env=env, options=(PYTHON,))
+    found = Checked(done, None)
+    assert found.error() == f"no answer in {LIMIT} s: another session may have locked a table"
+    assert "which is the newest of release 2026.2" in found.ok("release")
+    assert len(done.stderr.splitlines()) == 2, done.stderr
 
 
 def job(render: Render, database: str) -> tuple[list[str], dict[str, str]]:
@@ -230,6 +263,7 @@ def as_user(server: DatabaseServer, url: str, user: str) -> str:
 
 one_worker_for_mysql = pytest.mark.xdist_group("checks-mysql")
 RIGHTS = ("INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "INDEX")
+FEW_RIGHTS = ("only SELECT", "a pattern with a more specific grant")
 
 
 @contextmanager
@@ -256,6 +290,18 @@ def in_mysql(mariadb: DatabaseServer, run_batch: RunBatch) -> dict[str, Checked]
         urls[right] = as_user(mariadb, url, user)
         refused.append(right)
     url, user = mariadb.new_database(), new_user(mariadb)
+    # This user sees the grants of all users.
+    mariadb.administer(f"GRANT SELECT ON *.* TO {user}@'%'")
+    urls["only SELECT"] = as_user(mariadb, url, user)
+    url, user = mariadb.new_database(), new_user(mariadb)
+    name = database_of(url)
+    mariadb.administer(
+        f"GRANT ALL ON `{name[:-1]}_`.* TO {user}@'%';"
+        f" GRANT SELECT ON `{name.replace('_', chr(92) + '_')}`.* TO {user}@'%'"
+    )
+    urls["a pattern with a more specific grant"] = as_user(mariadb, url, user)
+    refused += FEW_RIGHTS
+    url, user = mariadb.new_database(), new_user(mariadb)
     role = f"{user}_role"
     mariadb.administer(
         f"CREATE ROLE {role}; GRANT ALL ON {database_of(url)}.* TO {role};"
@@ -272,13 +318,20 @@ def in_mysql(mariadb: DatabaseServer, run_batch: RunBatch) -> dict[str, Checked]
     assert {name: count_tables(mariadb, urls[name]) for name in refused} == dict.fromkeys(
         refused, 0
     )
-    return found
+    pool = {f"{PREFIX}MAX_POOL_SIZE": "1", f"{PREFIX}MAX_OVERFLOW": "-1"}
+    return found | run_both(run_batch, {"no limit": urls["role"]}, **pool)
 
 
 @one_worker_for_mysql
 @pytest.mark.parametrize("right", RIGHTS)
 def test_user_without_a_right_is_refused(right: str, in_mysql: dict[str, Checked]) -> None:
     in_mysql[right].assert_refused(rf"the user .* has no right to {right}: grant it all privileges")
+
+
+@one_worker_for_mysql
+@pytest.mark.parametrize("name", FEW_RIGHTS)
+def test_right_of_another_grant_does_not_count(name: str, in_mysql: dict[str, Checked]) -> None:
+    in_mysql[name].assert_refused(f"has no right to {', '.join(RIGHTS)}: grant it all privileges")
 
 
 @one_worker_for_mysql
@@ -316,6 +369,7 @@ def test_limit_below_the_connections_of_a_container(in_mysql: dict[str, Checked]
         in_mysql["limit"].findings("warning")["limits"],
     )
     assert "there is room for" in in_mysql["role"].ok("limits")
+    assert "any number of connections" in in_mysql["no limit"].findings("warning")["limits"]
 
 
 @one_worker_for_mysql
@@ -362,17 +416,21 @@ def test_unusable_database_of_postgresql_is_refused(
         f"ALTER DATABASE {database_of(urls['read-only'])} SET default_transaction_read_only = on"
     )
     run_both(run_batch, {"owner": urls["owner"]}, "owner")
-    user = new_user(postgresql)
+    user, writer = new_user(postgresql), new_user(postgresql)
+    database = database_of(urls["owner"])
+    urls["no sequences"] = as_user(postgresql, urls["owner"], writer)
     for name in ("no rights", "owner"):
         urls[name] = as_user(postgresql, urls[name], user)
-    postgresql.administer(
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}", database_of(urls["owner"])
-    )
+    postgresql.administer(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}", database)
+    grant = GRANT_ROWS["postgresql"].format(user=writer)
+    postgresql.administer(grant.partition(";")[0], database)
     found = run_both(run_batch, urls, "no rights", "read-only", "latin1")
     found["no rights"].assert_refused(f"the user {user} has no right to CREATE: make it the owner")
     found["read-only"].assert_refused("is read-only: set default_transaction_read_only=off")
     found["latin1"].assert_refused("the character set LATIN1 cannot store all names: create")
-    assert "no right to CREATE, INSERT, UPDATE, DELETE, ALTER: make" in found["owner"].error()
+    missing = "CREATE, INSERT, UPDATE, DELETE, USAGE of sequences, ALTER"
+    assert f"no right to {missing}: make" in found["owner"].error()
+    assert "no right to CREATE, USAGE of sequences, ALTER: m" in found["no sequences"].error()
     for name in ("no rights", "read-only", "latin1"):
         assert count_tables(postgresql, urls[name]) == 0
 

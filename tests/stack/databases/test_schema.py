@@ -87,7 +87,8 @@ def test_incomplete_schema_with_data(server: DatabaseServer, newest: str, run: R
     line = error_line(run(newest, "db-sync", env={CONNECTION: url}))
     assert all(part in line for part in PARTS.values())
     assert line.endswith(
-        ", and the database has data: restore it from a backup, and run db-sync again"
+        ", and the database has data: restore the database from a complete backup, and run"
+        " db-sync again"
     )
     assert schema(server, url) == before
 

@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from oslo_config import cfg
 from placement.db.sqlalchemy import models
 
-from entrypoint.database import check_url, name_of, release, rights, tables
+from entrypoint.database import PREFIX, check_url, name_of, release, rights, tables
 from entrypoint.database.connection import (
     FAILURES,
+    RESTORE,
     WRITABLE_VOLUME,
     NoAnswerError,
     command,
@@ -52,7 +53,7 @@ class Database:
     """A database, and what several checks need to know of it."""
 
     connection: sa.Connection
-    # The connections that one container may open.
+    # The connections that one container may open; 0 is no limit.
     connections: int = 0
 
     @property
@@ -84,11 +85,9 @@ class Database:
         return {*models.BASE.metadata.tables} & {*sa.inspect(self.connection).get_table_names()}
 
     @cached_property
-    def has_rows(self) -> bool:
-        """Return whether any of Placement's tables has a row. An interrupted sync leaves none."""
-        found = (models.BASE.metadata.tables[name] for name in self.tables)
-        queries = (sa.select(sa.literal(1)).select_from(table).limit(1) for table in found)
-        return any(self.connection.execute(query).first() for query in queries)
+    def lacks(self) -> str:
+        """Return what the tables lack, which only the newest revision describes."""
+        return ", ".join(tables.differences(self.connection))
 
     @cached_property
     def variables(self) -> dict[str, str]:
@@ -135,23 +134,33 @@ def check_release(database: Database) -> Found:
 
 def check_tables(database: Database) -> Found:
     """Compare the tables with the model, which describes the newest revision."""
-    if database.revision is None and database.has_rows:
+    if database.revision is None and has_rows(database):
         yield (
             ERROR,
-            "Placement's tables have data, but the schema has no revision: restore the database"
-            " from a complete backup, or use an empty database",
+            f"Placement's tables have data, but the schema has no revision: {RESTORE}, or use an"
+            " empty database",
         )
     if database.pending:
         return
     if missing := tables.missing_indexes(database.connection):
         yield WARNING, f"requests take longer without {', '.join(missing)}: create what is missing"
-    lacks = ", ".join(tables.differences(database.connection))
-    if not lacks:
+    if not database.lacks:
         yield OK, "the schema is complete"
-    elif database.has_rows:
-        yield ERROR, f"the schema lacks {lacks}: restore the database from a complete backup"
+    elif has_rows(database):
+        yield ERROR, f"the schema lacks {database.lacks}: {RESTORE}"
     else:
-        yield OK, f"the schema lacks {lacks}, and the database has no data: db-sync starts again"
+        yield (
+            OK,
+            f"the schema lacks {database.lacks}, and the database has no data: db-sync starts"
+            " again",
+        )
+
+
+def has_rows(database: Database) -> bool:
+    """Return whether any of Placement's tables has a row. An interrupted sync leaves none."""
+    found = (models.BASE.metadata.tables[name] for name in database.tables)
+    queries = (sa.select(sa.literal(1)).select_from(table).limit(1) for table in found)
+    return any(database.connection.execute(query).first() for query in queries)
 
 
 def check_writable(database: Database) -> Found:
@@ -248,8 +257,8 @@ def check_rights(database: Database) -> Found:
     if not missing:
         yield OK, f"the user {user} has all rights"
         return
-    is_current = not database.pending and database.recorded == release.MAJOR
-    can_serve = is_current and not set(missing) & set(rights.ROWS)
+    is_current = not database.pending and database.recorded == release.MAJOR and not database.lacks
+    can_serve = is_current and not set(missing) & set(rights.TO_SERVE)
     advice = (
         "grant it all privileges on the database"
         if database.kind == "mysql"
@@ -288,6 +297,13 @@ def check_data(database: Database) -> Found:
 def check_limits(database: Database) -> Found:
     """Compare the connections that the server allows with those that a container opens."""
     if database.kind == "sqlite":
+        return
+    if not database.connections:
+        yield (
+            WARNING,
+            f"a container may open any number of connections: set {PREFIX}MAX_POOL_SIZE to 1 or"
+            f" more, and {PREFIX}MAX_OVERFLOW to 0 or more",
+        )
         return
     limit, others = (mysql_limit if database.kind == "mysql" else postgresql_limit)(database)
     needed, room = database.connections, (limit - others) // database.connections
@@ -362,8 +378,9 @@ def findings(database: Database) -> Iterator[Finding]:
         try:
             for severity, message in check(database):
                 yield Finding(severity, name, message)
-        except NoAnswerError:
-            raise
+        except NoAnswerError as error:
+            yield Finding(ERROR, name, f"{error}: another session may have locked a table")
+            return
         except FAILURES as error:
             database.connection.rollback()
             yield Finding(ERROR, name, one_line(reason(error)))
@@ -384,14 +401,19 @@ def run(config: cfg.ConfigOpts, connections: int) -> list[Finding]:
         return [Finding(ERROR, "connection", one_line(error))]
 
 
+def print_json(found: list[Finding]) -> None:
+    """Print what the checks have found as one document."""
+    is_ok = not any(finding.severity == ERROR for finding in found)
+    print(json.dumps({"ok": is_ok, "findings": [*map(asdict, found)]}, indent=2))
+
+
 def report(config: cfg.ConfigOpts, found: list[Finding], *, as_json: bool) -> None:
     """Print what the checks have found, and fail if there is an error."""
-    errors = sum(finding.severity == ERROR for finding in found)
     if as_json:
-        print(json.dumps({"ok": not errors, "findings": [*map(asdict, found)]}, indent=2))
+        print_json(found)
     else:
         for finding in found:
             print(f"{finding.severity}: {finding.check}: {finding.message}")
-    if errors:
+    if errors := sum(finding.severity == ERROR for finding in found):
         count = "1 error" if errors == 1 else f"{errors} errors"
         raise StartError(f"{name_of(check_url(config))} cannot be used: the checks found {count}")

@@ -22,6 +22,7 @@ from entrypoint.variables import CONNECTION
 # Seconds, in addition to all retries, for a server that accepts the connection and never answers.
 GRACE = 5
 WRITABLE_VOLUME = f"Mount a volume at /var/lib/placement that uid {os.getuid()} can write"
+RESTORE = "restore the database from a complete backup"
 # The advice for an error whose text matches; the first match counts.
 ADVICE = {
     r"(?i)too many (clients|connections)|connection slots|max_user_connections": (
@@ -32,15 +33,19 @@ ADVICE = {
     ),
     # MySQL's errors for creating what exists, or dropping what does not.
     r"\((1050|1060|1061|1091), ": (
-        "An interrupted sync has left a partial migration, which cannot be rolled back: restore the"
-        " database from a backup made before that sync, and run db-sync again"
+        "An interrupted sync has left a partial migration, which cannot be rolled back:"
+        f" {RESTORE} made before that sync, and run db-sync again"
     ),
     "unable to open database file|readonly": WRITABLE_VOLUME,
 }
 
 
-class NoAnswerError(Exception):
-    """The time limit has passed. Not an OSError, which a driver would handle as its own."""
+class NoAnswerError(BaseException):
+    """The time limit has passed.
+
+    A driver would handle an OSError as its own, and oslo.db would wrap and log any Exception. After
+    a BaseException, SQLAlchemy closes the connection, which can no longer be used.
+    """
 
 
 FAILURES = (NoAnswerError, db_exception.DBError, sa_exc.SQLAlchemyError)

@@ -1,12 +1,14 @@
 """The rights that Placement and its migrations need in the database of a server."""
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator
 
 import sqlalchemy as sa
 
+SEQUENCES = "USAGE of sequences"
 # What Placement needs to serve.
-ROWS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+TO_SERVE = ("SELECT", "INSERT", "UPDATE", "DELETE", SEQUENCES)
 # For each right in MySQL and MariaDB, a statement that always fails. Its error names the right only
 # if the user does not have it. Without SELECT, nothing works.
 ATTEMPTS = {
@@ -20,12 +22,11 @@ ATTEMPTS = {
     "REFERENCES": "CREATE TABLE placement_check (a INT, a INT, FOREIGN KEY (a) REFERENCES b (a))",
 }
 DENIED = 1142
+# A user who can read MySQL's own tables sees the rights of all users.
 SHOWN = sa.text("""
-    SELECT privilege_type FROM information_schema.user_privileges
+    SELECT privilege_type FROM information_schema.user_privileges WHERE grantee = :grantee
     UNION SELECT privilege_type FROM information_schema.schema_privileges
-        WHERE DATABASE() LIKE table_schema
-    UNION SELECT privilege_type FROM information_schema.table_privileges
-        WHERE table_schema = DATABASE()
+        WHERE grantee = :grantee AND table_schema = :database
 """)
 # What PostgreSQL allows on each of Placement's tables.
 ALLOWED = sa.text("""
@@ -34,7 +35,14 @@ ALLOWED = sa.text("""
         has_table_privilege(oid, 'SELECT') AS "SELECT",
         has_table_privilege(oid, 'INSERT') AS "INSERT",
         has_table_privilege(oid, 'UPDATE') AS "UPDATE",
-        has_table_privilege(oid, 'DELETE') AS "DELETE"
+        has_table_privilege(oid, 'DELETE') AS "DELETE",
+        (
+            SELECT COALESCE(bool_and(has_sequence_privilege(
+                pg_get_serial_sequence(CAST(CAST(attrelid AS regclass) AS text), attname),
+                'USAGE, UPDATE'
+            )), true)
+            FROM pg_attribute WHERE attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
+        ) AS "USAGE of sequences"
     FROM pg_class
     WHERE relkind = 'r' AND relname = ANY (:names)
         AND relnamespace = to_regnamespace(quote_ident(current_schema()))
@@ -52,9 +60,14 @@ def denied_by_mysql(connection: sa.Connection) -> Iterator[str]:
     """Yield the rights that MySQL or MariaDB denies.
 
     It does not show the rights of a role, so a right that it does not show is attempted. A right
-    that it shows is not: Galera would send the statement to all nodes.
+    that it shows is not: Galera would send the statement to all nodes. A grant whose name of the
+    database is a pattern does not count as shown: a more specific one may replace it.
     """
-    shown = set(connection.execute(SHOWN).scalars())
+    user, database = connection.execute(sa.text("SELECT CURRENT_USER(), DATABASE()")).one()
+    name, _, host = user.rpartition("@")
+    exact = re.sub(r"([_%])", r"\\\1", database)
+    values = {"grantee": f"'{name}'@'{host}'", "database": exact}
+    shown = set(connection.execute(SHOWN, values).scalars())
     for right, statement in ATTEMPTS.items():
         if right not in shown and is_denied(connection, right, statement):
             yield right
@@ -76,4 +89,4 @@ def denied_by_postgresql(connection: sa.Connection, tables: list[str]) -> Iterat
     if not connection.scalar(sa.text("SELECT has_schema_privilege(current_schema(), 'CREATE')")):
         yield "CREATE"
     allowed = connection.execute(ALLOWED, {"names": tables}).mappings().all()
-    yield from (right for right in (*ROWS, "ALTER") if not all(row[right] for row in allowed))
+    yield from (right for right in (*TO_SERVE, "ALTER") if not all(row[right] for row in allowed))

@@ -16,7 +16,7 @@ from sqlalchemy import exc as sa_exc
 
 from entrypoint import options
 from entrypoint.database import checks, release
-from entrypoint.database.connection import command, connect, preparation
+from entrypoint.database.connection import RESTORE, command, connect, preparation
 from entrypoint.database.lock import LEASE, LockedError, attempts, is_missing_table, migration_lock
 from entrypoint.database.revisions import VERSION_TABLE, is_behind, migrations, revision
 from entrypoint.database.tables import differences
@@ -157,8 +157,8 @@ def sync_locked(connection: sa.Connection) -> None:
     upgrade(connection)
     if lacks := differences(connection):
         raise StartError(
-            f"the schema lacks {', '.join(lacks)}, and the database has data: restore it from a"
-            " backup, and run db-sync again"
+            f"the schema lacks {', '.join(lacks)}, and the database has data: {RESTORE}, and run"
+            " db-sync again"
         )
     release.record(connection)
 
