@@ -163,6 +163,22 @@ BAD = {
         NOAUTH | PARTS | {"DATABASE_BACKEND": "sqlite"},
         r"DATABASE_BACKEND=sqlite is not postgresql or mysql",
     ),
+    "database without a host": Bad(
+        NOAUTH | {"DATABASE_BACKEND": "mysql"},
+        r"DATABASE_BACKEND=mysql does not match the database sqlite:////cats.db: set DATABASE_HOST",
+    ),
+    "URL of another database": Bad(
+        NOAUTH | {"DATABASE_BACKEND": "mysql", DATABASE: f"postgresql://u:{SECRET}@h/d"},
+        r"DATABASE_BACKEND=mysql does not match the database postgresql://h/d: set DATABASE_HOST",
+    ),
+    "several hosts of PostgreSQL": Bad(
+        NOAUTH | PARTS | {"DATABASE_HOST": "a,b"},
+        r"DATABASE_HOST=a,b is not one host: write the hosts as options of a URL: postgresql\+psy",
+    ),
+    "several hosts of MySQL": Bad(
+        NOAUTH | PARTS | {"DATABASE_HOST": "a,b", "DATABASE_BACKEND": "mysql"},
+        r"DATABASE_HOST=a,b is not one host: use the host of a proxy",
+    ),
     "host with a port": Bad(
         NOAUTH | PARTS | {"DATABASE_PORT": "5432/tcp"},
         r"DATABASE_PORT=5432/tcp is not a whole number from 1 to 65535",
@@ -220,14 +236,11 @@ URLS = {
     f"mysql+pymysql://u:p@{SECRET}/x@h/d": NOT_ENCODED,
     f"mysql+pymysql://u:p@{SECRET}?x@h/d": NOT_ENCODED,
     **{
-        f"{driver}://u:{SECRET}@{hosts}/d": r"several hosts are supported only for PostgreSQL,"
-        r" .*write it as postgresql\+psycopg2://USER:PASSWORD@/NAME\?host=HOST&host=HOST"
-        for driver, hosts in (
-            ("postgresql", "a,b"),
-            ("postgresql+psycopg2", "a:5432,b:5432"),
-            ("mysql+pymysql", "a,b"),
-        )
+        f"{driver}://u:{SECRET}@{hosts}/d": r"a URL has only one host: write the hosts as options"
+        r" of a URL: postgresql\+psycopg2://USER:PASSWORD@/NAME\?host=HOST&host=HOST"
+        for driver, hosts in (("postgresql", "a,b"), ("postgresql+psycopg2", "a:5432,b:5432"))
     },
+    f"mysql+pymysql://u:{SECRET}@a,b/d": r"a URL has only one host: use the host of a proxy",
     f"postgresql://{USER}/d?host=a&host=b": r"the option host replaces h: remove one",
     f"mysql+pymysql://{USER}": r"names no database: write it as mysql\+pymysql://.*/NAME",
     f"mysql+pymysql://{USER}:3306": r"names no database",
@@ -283,6 +296,14 @@ VALID_URLS = (
 )
 
 
+# URLs with which check-config can check no database, and its only finding.
+NO_DATABASE = {
+    f"mysql+pymysql://u:{SECRET}@127.0.0.1:1/placement": (
+        "connection",
+        "127.0.0.1:1/placement cannot be used: ",
+    ),
+    f"mysq://u:{SECRET}@h/d": ("settings", "the image has no driver for mysq"),
+}
 # One of these lines of a file is the database's URL.
 FILES = {
     "nothing": ("\n", r"CONNECTION_FILE=\S+: the file is empty"),
@@ -349,10 +370,12 @@ def cases() -> dict[str, Case]:
             for command in DATABASE_COMMANDS
             for url in EVERYWHERE_REFUSED
         },
-        "unreachable database": Case(
-            ("check-config", "--database", "--json"),
-            NOAUTH | retries | {DATABASE: f"mysql+pymysql://u:{SECRET}@127.0.0.1:1/placement"},
-        ),
+        **{
+            f"document: {url}": Case(
+                ("check-config", "--database", "--json"), NOAUTH | retries | {DATABASE: url}
+            )
+            for url in NO_DATABASE
+        },
         **{
             f"file: {name}": Case(("check-config",), NOAUTH | in_file, {"value": text})
             for name, (text, _) in FILES.items()
@@ -436,14 +459,16 @@ def test_every_database_command_refuses_a_wrong_url(
 
 
 @in_one_container
-def test_check_of_an_unreachable_database_is_a_document(outcomes: dict[str, Outcome]) -> None:
-    outcome = outcomes["unreachable database"]
+@pytest.mark.parametrize("url", NO_DATABASE)
+def test_check_without_a_database_is_a_document(url: str, outcomes: dict[str, Outcome]) -> None:
+    check, message = NO_DATABASE[url]
+    outcome = outcomes[f"document: {url}"]
     assert outcome.returncode == 1
     document = json.loads(outcome.stdout)
     assert document["ok"] is False
     [finding] = document["findings"]
-    assert (finding["severity"], finding["check"]) == ("error", "connection")
-    assert "127.0.0.1:1/placement cannot be used: " in finding["message"]
+    assert (finding["severity"], finding["check"]) == ("error", check)
+    assert message in finding["message"]
     assert SECRET not in outcome.stdout + outcome.stderr
 
 

@@ -42,6 +42,14 @@ VALUES = {
 }
 # SQLAlchemy reads more than this, and differently with each unencoded character.
 SERVER_URL = re.compile(r"[\w+]+://([^/?#@]*@)?[^/?#@]*(/[^/?#@]*)?(\?[^#@]*)?")
+# What to do instead of writing several hosts before the name of the database.
+USE_ONE_HOST = {
+    "mysql": "use the host of a proxy in front of the servers",
+    "postgresql": (
+        "write the hosts as options of a URL:"
+        " postgresql+psycopg2://USER:PASSWORD@/NAME?host=HOST&host=HOST"
+    ),
+}
 # Several hosts before the name of the database.
 SEVERAL_HOSTS = re.compile(r"[\w+]+://([^/?#@]*@)?[^/?#@]*,[^/?#@]*([/?][^@]*)?")
 
@@ -52,16 +60,21 @@ def check_url(config: cfg.ConfigOpts) -> sa.URL:
     parameters = group.connection_parameters or ""
     if group.slave_connection:
         check(f"{PREFIX}SLAVE_CONNECTION", group.slave_connection, parameters)
-    return check(f"{PREFIX}CONNECTION", group.connection, parameters)
+    url = check(f"{PREFIX}CONNECTION", group.connection, parameters)
+    backend = os.environ.get("DATABASE_BACKEND") or url.get_backend_name()
+    if backend != url.get_backend_name():
+        raise StartError(
+            f"DATABASE_BACKEND={backend} does not match {name_of(url)}: set DATABASE_HOST, or the"
+            f" URL in {PREFIX}CONNECTION, to a server of {backend}"
+        )
+    return url
 
 
 def check(variable: str, connection: str, parameters: str) -> sa.URL:
     """Return the URL in a variable, with the parameters that oslo.db would append."""
     if SEVERAL_HOSTS.fullmatch(connection):
-        raise StartError(
-            f"{variable}: several hosts are supported only for PostgreSQL, and only as options:"
-            " write it as postgresql+psycopg2://USER:PASSWORD@/NAME?host=HOST&host=HOST"
-        )
+        backend = "mysql" if connection.startswith("mysql") else "postgresql"
+        raise StartError(f"{variable}: a URL has only one host: {USE_ONE_HOST[backend]}")
     not_a_url = StartError(
         f"{variable} is not a database URL: write it as mysql+pymysql://USER:PASSWORD@HOST/NAME,"
         " with every special character of the password percent-encoded: %40 for @, %2F for /,"

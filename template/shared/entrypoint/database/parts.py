@@ -8,7 +8,7 @@ import re
 
 import sqlalchemy as sa
 
-from entrypoint.database import DRIVERS
+from entrypoint.database import DRIVERS, USE_ONE_HOST
 from entrypoint.errors import StartError
 from entrypoint.variables import (
     CONNECTION,
@@ -33,6 +33,8 @@ def compose_url() -> None:
         if not parts[part]:
             raise StartError(f"DATABASE_HOST is set, but DATABASE_{part} is not: set both")
     check("BACKEND", parts, parts["BACKEND"] in BACKENDS, f"not {' or '.join(BACKENDS)}")
+    is_one = "," not in parts["HOST"]
+    check("HOST", parts, is_one, f"not one host: {USE_ONE_HOST[parts['BACKEND']]}")
     for part, pattern in VALID.items():
         check(part, parts, re.fullmatch(pattern, parts[part]), "not valid in a URL")
     port = parts["PORT"]
