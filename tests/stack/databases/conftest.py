@@ -76,7 +76,7 @@ def hold_lock(server: DatabaseServer, url: str) -> Iterator[None]:
             holder.execute(sa.select(sa.func.pg_advisory_xact_lock(lock.KEY)))
         else:
             lock.LEASE.create(holder)
-            hour = sa.text("UTC_TIMESTAMP() + INTERVAL 1 HOUR")
-            holder.execute(lock.LEASE.insert().values(id=1, holder="another", expires=hour))
+            later = sa.text("UTC_TIMESTAMP() + INTERVAL 5 MINUTE")
+            holder.execute(lock.LEASE.insert().values(id=1, holder="another", expires=later))
             holder.commit()
         yield

@@ -15,6 +15,7 @@ from extensions.deployment import Deployment
 from tests.stack.databases.conftest import InBackground
 from tests.support.containers import CONNECTION, Run, Server, Start, logs
 from tests.support.servers import PASSWORD, DatabaseServer
+from tests.support.waiting import wait_until
 
 REQUESTS = 200
 LIMITED = {
@@ -92,20 +93,24 @@ def test_commands_need_two_connections(server: DatabaseServer, newest: str, run:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+CONNECTED = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'placement'"
+
+
 @contextmanager
 def full(server: DatabaseServer) -> Iterator[str]:
     """Use up the connections that a server allows, and return the URL of a database."""
-    if server.kind == "mysql":
-        limit, url = 10, server.new_database()  # the least that MariaDB accepts
-        server.administer(f"SET GLOBAL max_connections = {limit}")
-    else:
-        limit = 2
-        _, url = limited(server, limit)
     with ExitStack() as opened:
+        if server.kind == "mysql":
+            # The server closes the connections of earlier containers a moment after they ended.
+            wait_until(lambda: server.administer(CONNECTED) == "0")
+            limit, url = 10, server.new_database()  # the least that MariaDB accepts
+            opened.callback(server.administer, "SET GLOBAL max_connections = DEFAULT")
+            server.administer(f"SET GLOBAL max_connections = {limit}")
+        else:
+            limit = 2
+            _, url = limited(server, limit)
         for _ in range(limit):
             opened.enter_context(server.connect(url).connect())
-        if server.kind == "mysql":
-            opened.callback(server.administer, "SET GLOBAL max_connections = DEFAULT")
         yield url
 
 

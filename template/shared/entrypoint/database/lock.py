@@ -116,7 +116,7 @@ def acquire(connection: sa.Connection, holder: str) -> None:
     """Take the lease, or raise LockedError. On a cluster, a loser's statement fails."""
     values = {"holder": holder, "expires": EXPIRES}
     # No lease is this long, unless the server's clock was set back.
-    too_late = sa.func.timestampadd(sa.text("SECOND"), LOCK_WAIT, NOW)
+    too_late = sa.func.timestampadd(sa.text("SECOND"), 10 * LEASE_TIME, NOW)
     is_over = sa.or_(LEASE.c.expires < NOW, LEASE.c.expires > too_late)
     expired = LEASE.update().where(is_over).values(values)
     if not sa.inspect(connection).has_table(LEASE.name):
