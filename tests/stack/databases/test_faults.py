@@ -127,7 +127,7 @@ def test_placement_recovers_and_keeps_every_write(
 
 def test_full_disk_loses_no_write(kind: str, new_faulty: NewFaulty) -> None:
     with new_faulty(kind, 0x30, *on_a_small_disk(kind)) as faulty:
-        load = cause(faulty, "disk full", disk_full, 2)
+        load = cause(faulty, "disk full", disk_full, 5)
     assert load.failed
 
 
