@@ -27,7 +27,7 @@ DENY_ALL = {"spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}
 FORBIDDEN = (
     ("the API server", HOST, 443),
     ("another DNS server", HOST, 53),
-    ("a pod beside the DNS server", Peer("kube-system", {"app": "metrics"}), 53),
+    ("a pod next to the DNS server", Peer("kube-system", {"app": "metrics"}), 53),
     ("another port of the DNS server", KUBE_DNS, 9153),
     ("the cloud's metadata", Peer(address="169.254.169.254"), 80),
 )
