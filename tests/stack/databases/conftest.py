@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from entrypoint.database import lock
-from tests.support.containers import CONNECTION, PYTHON, flags, logs, new_name, remove
-from tests.support.servers import KINDS, DatabaseServer
+from tests.support.containers import CONNECTION, PYTHON, Output, flags, logs, new_name, remove
+from tests.support.servers import KINDS, PASSWORD, DatabaseServer
 from tests.support.waiting import wait_until
 
 InBackground = Callable[..., str]
@@ -80,3 +80,12 @@ def hold_lock(server: DatabaseServer, url: str) -> Iterator[None]:
             holder.execute(lock.LEASE.insert().values(id=1, holder="another", expires=later))
             holder.commit()
         yield
+
+
+def error_line(output: Output) -> str:
+    """Return the only line on standard error of a command that has failed."""
+    assert output.returncode == 1, output.stdout + output.stderr
+    [line] = output.stderr.splitlines()
+    assert line.startswith("placement: ")
+    assert PASSWORD not in output.stdout + output.stderr
+    return line

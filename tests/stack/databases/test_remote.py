@@ -10,8 +10,9 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
+from tests.stack.databases.conftest import error_line
 from tests.support.certificates import signed, write_ca
-from tests.support.containers import CONNECTION, Output, Run, Start, new_name, readable, succeed
+from tests.support.containers import CONNECTION, Run, Start, new_name, readable, succeed
 from tests.support.networks import Network
 from tests.support.servers import (
     KINDS,
@@ -77,15 +78,6 @@ def assert_serves(
     answer = placement.client.post("/resource_providers", json={"name": "new"})
     assert answer.status_code == 201, answer.text
     assert server.administer("SELECT name FROM resource_providers", database) == "new"
-
-
-def error_line(output: Output) -> str:
-    """Return the only line on standard error."""
-    assert output.returncode == 1, output.stdout + output.stderr
-    [line] = output.stderr.splitlines()
-    assert line.startswith("placement: ")
-    assert PASSWORD not in output.stdout + output.stderr
-    return line
 
 
 # Passwords.

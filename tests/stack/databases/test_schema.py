@@ -8,8 +8,8 @@ import time
 
 import sqlalchemy as sa
 
-from tests.stack.databases.conftest import InBackground, hold_lock
-from tests.support.containers import CONNECTION, PYTHON, Output, Run, logs
+from tests.stack.databases.conftest import InBackground, error_line, hold_lock
+from tests.support.containers import CONNECTION, PYTHON, Run, logs
 from tests.support.servers import DatabaseServer, schema
 
 SERVE = {"OS_API__AUTH_STRATEGY": "noauth2", "PORT": "8778"}
@@ -56,13 +56,6 @@ def remove_parts(server: DatabaseServer, url: str) -> None:
     """Remove all PARTS from the schema."""
     on = "" if server.kind == "postgresql" else " ON allocations"
     execute(server, url, *(statement.format(on=on) for statement in PARTS))
-
-
-def error_line(output: Output) -> str:
-    """Return the only line on standard error of a command that has failed."""
-    assert output.returncode == 1, output.stdout + output.stderr
-    [line] = output.stderr.splitlines()
-    return line
 
 
 def test_incomplete_schema_without_data(server: DatabaseServer, newest: str, run: Run) -> None:
