@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from tests.support.containers import Server
@@ -116,14 +116,15 @@ def read_only(faulty: Faulty, seconds: float) -> None:
         time.sleep(pause)
 
 
-def disk_full(faulty: Faulty, seconds: float) -> None:
-    """Fill the server's disk for a while, including the space that it has reserved."""
+@contextmanager
+def full_disk(faulty: Faulty) -> Iterator[None]:
+    """Fill the server's disk during the block, including the space that it has reserved."""
     file = f"{FOLDERS[faulty.server.kind]}/fill"
     faulty.inside(f"{SLACK[faulty.server.kind]} > {file}")
     with suppress(subprocess.CalledProcessError):
         faulty.server.administer(SWELL[faulty.server.kind], "placement")
     faulty.inside(f"cat /dev/zero >> {file}")
-    time.sleep(seconds)
+    yield
     faulty.inside(f"rm {file}")
 
 

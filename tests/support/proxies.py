@@ -114,10 +114,12 @@ def pgbouncer_config(server: DatabaseServer, pool: int = 5) -> str:
     return PGBOUNCER.format(server=server.address, password=PASSWORD, pool=pool)
 
 
-def lock_refusal(server: DatabaseServer, newest: str, code: int) -> AbstractContextManager[Proxy]:
-    """Start a proxy that refuses GET_LOCK with an error of this number."""
-    script = Path(__file__).with_name("lock_refusal.py").read_text(encoding="utf-8")
-    arguments = (PYTHON, newest, "-c", script, server.address, str(code))
+def refusing(
+    server: DatabaseServer, newest: str, code: int, text: str, count: int = -1
+) -> AbstractContextManager[Proxy]:
+    """Start a proxy that refuses statements with this text: the first ones, or all."""
+    script = Path(__file__).with_name("refusal.py").read_text(encoding="utf-8")
+    arguments = (PYTHON, newest, "-c", script, server.address, str(code), text, str(count))
     # The proxy reads the client's statements, so they are not encrypted.
     plain = {"ssl_disabled": "true"}
     return running_proxy(server.engine, PORTS["mysql"], *arguments, url_options=plain)

@@ -15,8 +15,8 @@ from tests.support.proxies import (
     NewProxy,
     Proxy,
     haproxy_config,
-    lock_refusal,
     pgbouncer_config,
+    refusing,
 )
 from tests.support.servers import DatabaseServer
 
@@ -57,7 +57,7 @@ def proxy_of(
     if way is None:
         return nullcontext()
     if isinstance(way, int):
-        return lock_refusal(servers[0], newest, way)
+        return refusing(servers[0], newest, way, "GET_LOCK")
     if way == "pgbouncer":
         return new_proxy(way, pgbouncer_config(servers[0]), PORTS["postgresql"])
     config = haproxy_config(servers, single_writer=way == "single-writer")

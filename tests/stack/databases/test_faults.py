@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from tests.stack.databases.conftest import StuckSync
 from tests.support.containers import CONNECTION, Run, serving
-from tests.support.faults import FAULTS, FOLDERS, Fault, Faulty, disk_full, frozen
+from tests.support.faults import FAULTS, FOLDERS, Faulty, full_disk
 from tests.support.load import CLIENTS, Load, light_load
 from tests.support.networks import Network
 from tests.support.servers import (
@@ -38,7 +38,7 @@ LONGEST = 24
 # Requests succeed at most this many seconds after the server is back.
 BACK = 15
 # Faults during which a request waits without a limit.
-ENDLESS = (frozen,)
+ENDLESS = ("frozen",)
 
 NewFaulty = Callable[..., AbstractContextManager[Faulty]]
 
@@ -98,19 +98,21 @@ def faulty(request: pytest.FixtureRequest, new_faulty: NewFaulty) -> Iterator[Fa
         yield faulty
 
 
-def cause(faulty: Faulty, name: str, fault: Fault, seconds: float) -> Load:
+def cause(
+    faulty: Faulty, name: str, fault: Callable[[Load], None], longest: float = LONGEST
+) -> Load:
     """Cause a fault under load, and check that Placement recovers and that no write is lost."""
     with light_load(faulty.placement.client) as load:
         load.wait_until_good_after(time.monotonic(), 10)
         began = time.monotonic()
-        fault(faulty, seconds)
+        fault(load)
         faulty.wait()
         back = time.monotonic()
         load.wait_until_good_after(back, BACK)
         load.wait_for_good_requests(4 * CLIENTS, back, BACK)  # each client reads and writes again
     print(f"| {name} | {faulty.server.kind} | {back - began:.0f} s | {load.row(back)} |")
     assert not load.failed_after(back + BACK)
-    assert load.longest < LONGEST + (seconds if fault in ENDLESS else 0)
+    assert load.longest < longest
     load.check_writes()
     state = [faulty.server.engine, "inspect", "--format={{.RestartCount}} {{.State.Running}}"]
     assert subprocess.check_output([*state, faulty.placement.name], text=True) == "0 true\n"
@@ -120,15 +122,20 @@ def cause(faulty: Faulty, name: str, fault: Fault, seconds: float) -> Load:
 def test_placement_recovers_and_keeps_every_write(
     fault: str, seconds: float, faulty: Faulty
 ) -> None:
-    load = cause(faulty, fault, FAULTS[fault], seconds)
+    longest = LONGEST + (seconds if fault in ENDLESS else 0)
+    load = cause(faulty, fault, lambda _: FAULTS[fault](faulty, seconds), longest)
     # Requests must notice these faults, by a failure or by a wait.
     assert load.failed or load.longest > 1 or fault not in ("gone", "read only")
 
 
 def test_full_disk_loses_no_write(kind: str, new_faulty: NewFaulty) -> None:
     with new_faulty(kind, 0x30, *on_a_small_disk(kind)) as faulty:
-        load = cause(faulty, "disk full", disk_full, 5)
-    assert load.failed
+
+        def until_a_write_fails(load: Load) -> None:
+            with full_disk(faulty):
+                load.wait_until_failed_after(time.monotonic(), 60)
+
+        cause(faulty, "disk full", until_a_write_fails)
 
 
 # A statement of the first migration, and one of a later migration.

@@ -119,9 +119,9 @@ def acquire(connection: sa.Connection, holder: str) -> None:
     too_late = sa.func.timestampadd(sa.text("SECOND"), 10 * LEASE_TIME, NOW)
     is_over = sa.or_(LEASE.c.expires < NOW, LEASE.c.expires > too_late)
     expired = LEASE.update().where(is_over).values(values)
-    if not sa.inspect(connection).has_table(LEASE.name):
-        connection.execute(sa.schema.CreateTable(LEASE, if_not_exists=True))
     try:
+        if not sa.inspect(connection).has_table(LEASE.name):
+            connection.execute(sa.schema.CreateTable(LEASE, if_not_exists=True))
         if not connection.execute(expired).rowcount:
             connection.execute(LEASE.insert().values(id=1, **values))
     except (db_exception.DBDuplicateEntry, db_exception.DBDeadlock) as error:

@@ -4,12 +4,13 @@ import contextlib
 import importlib
 import logging
 import sys
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, TypeVar
 
 import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from oslo_config import cfg
+from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_exception
 from placement.db.sqlalchemy import migration, models
 from sqlalchemy import exc as sa_exc
@@ -22,6 +23,13 @@ from entrypoint.database.revisions import VERSION_TABLE, is_behind, migrations, 
 from entrypoint.database.tables import differences
 from entrypoint.errors import StartError
 from entrypoint.signals import block_signals
+
+Look = TypeVar("Look", bound=Callable[..., object])
+
+# A cluster ends a transaction that has read from a table which another container changes.
+retried_on_conflict: Callable[[Look], Look] = oslo_db_api.wrap_db_retry(
+    retry_interval=0.5, max_retries=20, max_retry_interval=2, retry_on_deadlock=True
+)
 
 
 def db_sync() -> None:
@@ -100,6 +108,7 @@ def sync(config: cfg.ConfigOpts) -> None:
             return
 
 
+@retried_on_conflict
 def is_current(engine: sa.Engine) -> bool:
     """Return whether a sync would change nothing."""
     with tables_may_vanish(), engine.connect() as connection:
@@ -113,6 +122,7 @@ def is_current(engine: sa.Engine) -> bool:
     return False
 
 
+@retried_on_conflict
 def refuse_unusable(engine: sa.Engine) -> None:
     """Refuse a database in which a sync would fail, before it changes anything."""
     with tables_may_vanish(), engine.connect() as connection:
@@ -180,6 +190,7 @@ def upgrade(connection: sa.Connection) -> None:
             environment.run_migrations()
 
 
+@retried_on_conflict
 def require_schema(config: cfg.ConfigOpts) -> None:
     """Wait for the database, and refuse a missing, outdated or incomplete schema.
 

@@ -1,6 +1,7 @@
-"""A proxy that refuses GET_LOCK as Percona XtraDB Cluster (1105) or MariaDB's Galera (1235) does.
+"""A proxy that refuses some statements, as Percona XtraDB Cluster and MariaDB's Galera do.
 
-Arguments: the address of the server and the number of the error. A container runs this file.
+Arguments: the address of the server, the number of the error, the text in the statements, and how
+many of them are refused. A container runs this file.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import asyncio
 import contextlib
 import sys
 from asyncio import StreamReader, StreamWriter
+from dataclasses import dataclass
 
 PORT = 3306
 REFUSALS = {
     1105: b"#HY000Percona-XtraDB-Cluster prohibits use of GET_LOCK"
     b" with pxc_strict_mode = ENFORCING",
+    1213: b"#40001Deadlock found when trying to get lock; try restarting transaction",
     1235: b"#42000This version of MariaDB doesn't yet support 'GET_LOCK in cluster (WSREP_ON=ON)'",
 }
 QUERY = b"\x03"
@@ -33,16 +36,33 @@ async def forward(reader: StreamReader, writer: StreamWriter) -> None:
     writer.close()
 
 
-async def relay(reader: StreamReader, writer: StreamWriter, server: str, code: int) -> None:
-    """Connect a client with the server, and refuse its statements with GET_LOCK."""
+@dataclass
+class Refusal:
+    """Which statements are refused, with which error, and how many of them still are."""
+
+    code: int
+    text: bytes
+    remaining: int
+
+    def answer(self, number: int, payload: bytes) -> bytes:
+        """Return the packet that refuses a client's packet, or nothing."""
+        refused = number == 0 and payload.startswith(QUERY) and self.text in payload
+        if not refused or not self.remaining:
+            return b""
+        self.remaining -= 1
+        return packet(1, b"\xff" + self.code.to_bytes(2, "little") + REFUSALS[self.code])
+
+
+async def relay(reader: StreamReader, writer: StreamWriter, server: str, refusal: Refusal) -> None:
+    """Connect a client with the server, and refuse some of its statements."""
     from_server, to_server = await asyncio.open_connection(server, PORT)
     forwarding = asyncio.create_task(forward(from_server, writer))
     with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
         while True:
             *size, number = await reader.readexactly(4)
             payload = await reader.readexactly(int.from_bytes(size, "little"))
-            if number == 0 and payload.startswith(QUERY) and b"GET_LOCK" in payload.upper():
-                writer.write(packet(1, b"\xff" + code.to_bytes(2, "little") + REFUSALS[code]))
+            if refused := refusal.answer(number, payload):
+                writer.write(refused)
             else:
                 to_server.write(packet(number, payload))
             await asyncio.gather(writer.drain(), to_server.drain())
@@ -50,13 +70,14 @@ async def relay(reader: StreamReader, writer: StreamWriter, server: str, code: i
     await forwarding
 
 
-async def main(server: str, code: int) -> None:
+async def main(server: str, refusal: Refusal) -> None:
     """Accept clients until the container is removed."""
     listener = await asyncio.start_server(
-        lambda reader, writer: relay(reader, writer, server, code), port=PORT
+        lambda reader, writer: relay(reader, writer, server, refusal), port=PORT
     )
     await listener.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    server, code, text, count = sys.argv[1:]
+    asyncio.run(main(server, Refusal(int(code), text.encode(), int(count))))
