@@ -33,7 +33,8 @@ def output(*command: str) -> str:
 
 def render(command: list[str]) -> str:
     """Return the manifests that a `helm upgrade` would apply; invalid values end here."""
-    rendered = json.loads(output(*command, "--dry-run=client", "--output=json"))
+    # On the client side, the chart would not see the Secrets.
+    rendered = json.loads(output(*command, "--dry-run=server", "--output=json"))
     return str(rendered["manifest"])
 
 

@@ -143,6 +143,34 @@ volumeMounts:
 {{- $keys | uniq | toJson -}}
 {{- end -}}
 
+{{/* A checksum of the Secrets that pods read when they start; empty without a cluster, as in `helm template`, and
+     before the Secrets exist. Everybody who may read the Deployment sees it. The Secrets' uids, which only a
+     reader of the Secrets knows, make it useless for guessing passwords. */}}
+{{- define "placement.secretsChecksum" -}}
+{{- $names := list -}}
+{{- range include "placement.secretKeys" . | fromJsonArray -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- $names = append $names (dig "valueFrom" "secretKeyRef" "name" "" .) -}}
+{{- end -}}
+{{- range .Values.extraEnvFrom -}}
+{{- $names = append $names (dig "secretRef" "name" "" .) -}}
+{{- end -}}
+{{- range .Values.extraVolumes -}}
+{{- $names = append $names (dig "secret" "secretName" "" .) -}}
+{{- end -}}
+{{- $found := list -}}
+{{- range $names | compact | uniq | sortAlpha -}}
+{{- with lookup "v1" "Secret" $.Release.Namespace . -}}
+{{- $found = append $found (list .metadata.uid .data) -}}
+{{- end -}}
+{{- end -}}
+{{- with $found -}}
+{{- toJson . | sha256sum -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The volumes of a pod, from `list . OPTIONAL`. A pod waits until its Secrets exist. With optional Secrets
      it starts without them, and its log names the missing one. */}}
 {{- define "placement.volumes" -}}
