@@ -133,11 +133,29 @@ class Readme(Cluster, Stack):
             if self.sqlite
             else "URL, TLS, topologies, connections, existing database, data from SQLite",
             "keystone.md": "tokens, registration, roles" if self.keystone else "",
+            "rotation.md": "how to change each secret" if self.rotations else "",
             "security.md": "limits, timeouts, network access and policy, security fixes",
             "upgrades.md": "changes of settings, template updates, OpenStack upgrades",
             "devstack.md": "running alongside a devstack",
             "placedock.md": "the image's variables and commands, differences from placedock",
         }
+
+    @property
+    def rotations(self) -> list[str]:
+        """The sections of docs/rotation.md, in includes/rotation: one for each secret."""
+        sections = {
+            self.database: not self.sqlite,
+            self.keystone_auth_type: self.keystone,
+            "memcache-key": bool(self.keystone_memcached_servers),
+            "ingress-certificate": bool(self.tls_secret),
+            "pull-secret": bool(self.image_pull_secret),
+        }
+        return [name for name, is_needed in sections.items() if is_needed]
+
+    @property
+    def read_secrets(self) -> list[str]:
+        """The names of the Secrets that pods read when they start."""
+        return sorted({secret for secret, _ in self.secrets.values()})
 
     @property
     def network_access(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 
 from extensions.deployment import Deployment, find_errors
 from extensions.releases import RELEASES
-from tests.support.template import ROOT
+from tests.support.template import ROOT, Answers
 from tests.support.variants import VARIANTS
 
 
@@ -73,8 +73,37 @@ def test_pages_are_those_of_the_deployment() -> None:
         "auth_strategy": "keystone",
         "exposure": "gateway",
     }
-    more = {"database.md", "autoscaling.md", "keystone.md", "exposure.md"}
+    more = {"database.md", "autoscaling.md", "keystone.md", "exposure.md", "rotation.md"}
     assert Deployment(**answers).pages.keys() == always | more
+
+
+@pytest.mark.parametrize(
+    ("answers", "sections", "secrets"),
+    [
+        ({}, [], []),
+        ({"image_pull_secret": "pull"}, ["pull-secret"], []),
+        ({"database": "mysql"}, ["mysql"], ["placement-database"]),
+        (
+            {
+                "database": "postgresql",
+                "auth_strategy": "keystone",
+                "keystone_auth_type": "v3applicationcredential",
+                "keystone_memcached_servers": "memcached:11211",
+                "exposure": "ingress",
+                "tls_secret": "certificate",
+            },
+            ["postgresql", "v3applicationcredential", "memcache-key", "ingress-certificate"],
+            ["placement-database", "placement-keystone"],
+        ),
+    ],
+)
+def test_rotation_describes_the_secrets_of_the_deployment(
+    answers: Answers, sections: list[str], secrets: list[str]
+) -> None:
+    """A Secret has one name, however many of its keys the pods read."""
+    deployment = Deployment.model_validate(answers)
+    assert deployment.rotations == sections
+    assert deployment.read_secrets == secrets
 
 
 def test_network_access_lists_only_the_servers_of_the_deployment() -> None:
