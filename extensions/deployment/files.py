@@ -8,7 +8,6 @@ MAKEFILES = {
     "dev/stack/servers": "dev/stack/servers/servers.mk",
     "dev/stack/keystone": "dev/stack/keystone/keystone.mk",
     "dev/cluster/secrets.*": "dev/cluster/secrets.mk",
-    "dev/cluster/keep-replicas.*": "dev/cluster/keep-replicas.mk",
 }
 """The paths that hold a file which the Makefile includes, next to the scripts that it runs."""
 
@@ -37,7 +36,6 @@ class Files(Readme):
             "dev/stack/servers": bool(self.dev_services),
             "dev/stack/keystone": self.keystone,
             "dev/cluster/secrets.*": bool(self.cluster_secrets),
-            "dev/cluster/keep-replicas.*": not self.sqlite,
         }
         for server in SERVER_TITLES:
             rendered[f"dev/stack/servers/{server}"] = server in self.dev_services

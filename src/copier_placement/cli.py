@@ -37,7 +37,9 @@ def run_doctor(options: argparse.Namespace) -> int:
     from . import doctor
 
     cluster = (
-        doctor.Cluster(options.namespace, options.selector, options.secrets.split())
+        doctor.Cluster(
+            options.context, options.namespace, options.selector, options.secrets.split()
+        )
         if options.cluster
         else None
     )
@@ -53,9 +55,8 @@ def run_load(options: argparse.Namespace) -> int:
             f"The load test is not installed: {error}.",
             "Install this tool with its extra: copier-placement[load]",
         ) from None
-    return load.run(
-        options.namespace, options.selector, options.clients, options.seconds, options.cooldown
-    )
+    deployment = load.Deployment(options.context, options.namespace, options.selector)
+    return load.run(deployment, options.clients, options.seconds, options.cooldown)
 
 
 def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
@@ -89,12 +90,14 @@ def new_parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=run_doctor)
     doctor.add_argument("--json", action="store_true", help="report them as JSON")
     doctor.add_argument("--cluster", action="store_true", help="also check the deployed Placement")
+    doctor.add_argument("--context", default="", help="the context; default: the current one")
     doctor.add_argument("--namespace", default="", help="the namespace of the deployed Placement")
     doctor.add_argument("--selector", default="", help="the labels of its Deployment")
     doctor.add_argument("--secrets", default="", metavar="NAME:KEY,KEY ...", help="the Secrets")
 
     load = commands.add_parser("load", help="load-test the deployed Placement, and plot the result")
     load.set_defaults(run=run_load)
+    load.add_argument("--context", default="", help="the context; default: the current one")
     load.add_argument("--namespace", required=True, help="the namespace of the Deployment")
     load.add_argument("--selector", required=True, help="the labels of the Deployment")
     load.add_argument("--clients", type=whole_number(1, 100), default=8, help="default: 8")

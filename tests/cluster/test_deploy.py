@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,11 @@ print(json.dumps({"requests": requests, "seconds": max(0, served - (updated or s
 
 
 def test_a_deployment_with_sqlite_passes_its_tests(
-    new_site: NewSite, record_property: Callable[[str, object], None]
+    new_site: NewSite, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    with new_site({}) as site:
+    """All commands use the context that is set, while another one is current."""
+    with new_site({}) as cluster:
+        site = replace(cluster, variables=elsewhere(cluster, tmp_path))
         site.kubectl("create", "quota", "cpu", "--hard=limits.cpu=3")
         site.set_values(FOR_OTHER_CLUSTERS)
         check_deployment(site)
@@ -98,6 +101,19 @@ def test_a_deployment_with_sqlite_passes_its_tests(
         record_property("figures", check_failing_deploys(site))
         check_foreign_fields(site, deployed)
         check_missing_secrets(site, 0)
+
+
+def elsewhere(site: Site, folder: Path) -> dict[str, str]:
+    """Return the variables for make with a current context that nothing can reach."""
+    config = json.loads(site.kubectl("config", "view", "--raw", "--flatten", "--output=json"))
+    context = config["current-context"]
+    nowhere = {"name": "nowhere", "cluster": {"server": "https://127.0.0.1:1"}}
+    config["clusters"].append(nowhere)
+    config["contexts"].append({"name": "nowhere", "context": {"cluster": "nowhere", "user": ""}})
+    config["current-context"] = "nowhere"
+    file = folder / "kubeconfig"
+    file.write_text(json.dumps(config), encoding="utf-8")
+    return {"KUBECONFIG": str(file), "CONTEXT": context}
 
 
 def check_foreign_fields(site: Site, deployed: dict[str, Any]) -> None:

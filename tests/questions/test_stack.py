@@ -71,7 +71,6 @@ def test_stack_with_all_servers_has_their_volumes_and_makefiles() -> None:
         "dev/stack/servers/servers.mk",
         "dev/stack/keystone/keystone.mk",
         "dev/cluster/secrets.mk",
-        "dev/cluster/keep-replicas.mk",
     ]
 
 

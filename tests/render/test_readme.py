@@ -48,7 +48,6 @@ STEPS = {
     "passwords",
     "start-servers",
     "registration",
-    "keep-replicas",
 }
 
 

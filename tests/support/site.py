@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class Site:
 
     repository: Path
     name: str
+    variables: dict[str, str] = field(default_factory=dict)
+    """More variables of the environment for make."""
 
     # ---- Commands ----
 
@@ -72,7 +74,7 @@ class Site:
 
     def try_make(self, *arguments: str, env: dict[str, str] | None = None) -> Output:
         """Run make in the repository, whether it succeeds or not."""
-        return self.run("make", *arguments, env=env)
+        return self.run("make", *arguments, env={**self.variables, **(env or {})})
 
     def make(self, *arguments: str, env: dict[str, str] | None = None) -> str:
         """Run make in the repository and return its output; it has to succeed."""
@@ -197,7 +199,7 @@ class Site:
         self.make("dev/stack/.venv/bin")
         python = "dev/stack/.venv/bin/python dev/stack/keystone/register_keystone.py"
         shell = f'{python} "$URL/v3" http://{self.name}:8778'
-        forward = ("dev/cluster/port-forward.sh", self.name, "server=keystone")
+        forward = ("dev/cluster/port-forward.sh", "", self.name, "server=keystone")
         output(self.run(*forward, "sh", "-euc", shell))
 
     def disconnect(self, server: str) -> None:

@@ -1,4 +1,4 @@
-"""The deployed Placement, in the cluster of kubectl's current context."""
+"""The deployed Placement in a cluster."""
 
 import json
 import subprocess
@@ -20,6 +20,8 @@ class UnreadableError(Exception):
 class Cluster:
     """What is checked in the cluster."""
 
+    context: str
+    """The context of kubectl; the current one if it is empty."""
     namespace: str
     selector: str
     """The labels of the Deployment."""
@@ -40,8 +42,8 @@ class Cluster:
         """Find missing Secrets and keys."""
         for secret in self.secrets:
             name, keys = secret.split(":")[:2]
-            command = ["kubectl", "--namespace", self.namespace, "get", "secret", name]
-            command += ["--output=json"]
+            command = ["kubectl", "--context", self.context, "--namespace", self.namespace]
+            command += ["get", "secret", name, "--output=json"]
             done = subprocess.run(command, text=True, capture_output=True, check=False)
             if done.returncode and "(NotFound)" not in done.stderr:
                 raise UnreadableError(f"Secrets: {done.stderr.strip()}")
@@ -56,7 +58,8 @@ class Cluster:
 
     def foreign_fields(self, root: Path) -> Iterator[Finding]:
         """Find what others than Helm have set; the script is the one that `make deploy` uses."""
-        command = [sys.executable, str(root / FOREIGN_FIELDS), self.namespace, self.selector]
+        script = str(root / FOREIGN_FIELDS)
+        command = [sys.executable, script, self.context, self.namespace, self.selector]
         done = subprocess.run(command, text=True, capture_output=True, check=False)
         if done.returncode:
             raise UnreadableError(f"Deployment: {(done.stderr.strip().splitlines() or [''])[-1]}")

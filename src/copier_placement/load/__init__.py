@@ -10,13 +10,14 @@ from .cluster import START_SECONDS, Deployment
 from .recording import HEADINGS, TABLE, Recording
 from .report import draw, summary, write
 
+__all__ = ["Deployment", "run"]
+
 FOLDER = Path("load")
 """Where the tables and plots are written, relative to the repository."""
 
 
-def run(namespace: str, selector: str, clients: int, seconds: int, cooldown: int) -> int:
+def run(deployment: Deployment, clients: int, seconds: int, cooldown: int) -> int:
     """Run a load test; a failed request fails it."""
-    deployment = Deployment(namespace, selector)
     recording = Recording(deployment)
     now = datetime.now()
     stamp = now.strftime("%Y%m%d-%H%M%S")

@@ -1,4 +1,4 @@
-"""The Placement that Helm has deployed to the cluster of kubectl's current context."""
+"""The Placement that Helm has deployed to a cluster."""
 
 import json
 import subprocess
@@ -43,9 +43,10 @@ def cores(quantity: str) -> float:
 class Deployment:
     """The Deployment of a Helm release, and its Service."""
 
-    def __init__(self, namespace: str, selector: str) -> None:
+    def __init__(self, context: str, namespace: str, selector: str) -> None:
         """Find both by their labels; refuse a Deployment without a ready pod."""
         self.namespace = namespace
+        self.command = ["kubectl", "--context", context, "--namespace", namespace]
         found = self.objects(selector)
         if "Deployment" not in found:
             raise MaintenanceError(
@@ -66,7 +67,7 @@ class Deployment:
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl and return its output, or fail with the last line of its error."""
-        command = ["kubectl", "--namespace", self.namespace, "--request-timeout=10s", *arguments]
+        command = [*self.command, "--request-timeout=10s", *arguments]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
         if done.returncode:
             raise MaintenanceError((done.stderr.strip().splitlines() or ["kubectl failed"])[-1])
@@ -119,7 +120,7 @@ class Deployment:
     @contextmanager
     def load(self, name: str, clients: int, seconds: int) -> Iterator[IO[str]]:
         """Run a Job that loads the Service, yield its log, and delete the Job."""
-        log = ["kubectl", "--namespace", self.namespace, "logs", "--follow", f"job/{name}"]
+        log = [*self.command, "logs", "--follow", f"job/{name}"]
         try:
             job = json.dumps(self.job(name, clients, seconds))
             self.kubectl("create", "--filename=-", stdin=job)

@@ -1,4 +1,6 @@
-"""Run `helm upgrade` after checks that Helm lacks: `deploy.py NAMESPACE RELEASE SELECTOR helm ...`.
+"""Run `helm upgrade` after checks that Helm lacks.
+
+    deploy.py CONTEXT NAMESPACE RELEASE SELECTOR ARGUMENT...   # the arguments of `helm upgrade`
 
 It shows where the release goes, refuses to interfere with an unfinished one, and has Helm remove
 what others have set in the cluster. While Helm waits, it prints why pods do not start.
@@ -13,7 +15,10 @@ import shlex
 import subprocess
 import sys
 
+import contexts
 import foreign_fields
+import replicas
+from kubectl import Kubectl, output
 from rollout import Rollout
 
 # Between two looks at the pods.
@@ -21,14 +26,6 @@ SECONDS = 3
 
 # The image in the chart's Deployment, in the manifests that Helm renders.
 IMAGE = re.compile(r'/templates/deployment\.yaml\n.*?\n +image: "([^"]*)"', re.DOTALL)
-
-
-def output(*command: str) -> str:
-    """Run a command and return its output, or exit with its error."""
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
-    if done.returncode:
-        sys.exit(done.stderr.strip() or f"{command[0]} failed")
-    return done.stdout
 
 
 def render(command: list[str]) -> str:
@@ -58,9 +55,9 @@ def lines(manifests: str) -> list[str]:
     return [line for part in shown for line in part.strip().splitlines()]
 
 
-def revision(namespace: str, release: str) -> str:
+def revision(kubectl: Kubectl, helm: list[str], release: str) -> str:
     """Describe the last revision of the Helm release, or exit if it is unfinished."""
-    command = ["helm", "--namespace", namespace, "history", release, "--max=1", "--output=json"]
+    command = [*helm, "history", release, "--max=1", "--output=json"]
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     if "release: not found" in done.stderr:
         return "not installed yet"
@@ -74,38 +71,44 @@ def revision(namespace: str, release: str) -> str:
             f"Revision {number} of the Helm release {release} is {status} since {last['updated']}: "
             "another deploy runs, or was killed.\n"
             "If none runs, delete the record of this revision, and deploy again:\n"
-            f"  kubectl --namespace {namespace} delete secret {record}"
+            f"  {shlex.join(kubectl.command)} delete secret {record}"
         )
     return f"revision {number}, {status}"
 
 
-def deployed(namespace: str, release: str) -> str:
+def deployed(helm: list[str], release: str) -> str:
     """Return the manifests of the last revision of the Helm release, if there is one."""
-    command = ["helm", "--namespace", namespace, "get", "manifest", release]
+    command = [*helm, "get", "manifest", release]
     return subprocess.run(command, text=True, capture_output=True, check=False).stdout
 
 
-def remove_foreign_fields(namespace: str, selector: str) -> None:
+def remove_foreign_fields(kubectl: Kubectl, selector: str) -> None:
     """Have Helm remove what others have set, and name it."""
-    for item in foreign_fields.get_objects(namespace, selector):
+    for item in foreign_fields.get_objects(kubectl, selector):
         names = list(foreign_fields.names(item))
         for name in names:
             print(f"Removed, because this repository does not contain it: {name}.")
         if names:
-            foreign_fields.hand_over(namespace, item)
+            foreign_fields.hand_over(kubectl, item)
 
 
-def main(namespace: str, release: str, selector: str, *command: str) -> int:
+def main(context: str, namespace: str, release: str, selector: str, *arguments: str) -> int:
     """Show the target, check it, and upgrade."""
-    print(f"Context:      {output('kubectl', 'config', 'current-context').strip()}")
+    context = context or output("kubectl", "config", "current-context").strip()
+    kubectl = Kubectl(context, namespace)
+    helm = ["helm", "--kube-context", context, "--namespace", namespace]
+    upgrade = [*helm, "upgrade", release, *arguments]
+    print(f"Context:      {context}")
     print(f"Namespace:    {namespace}")
-    print(f"Helm release: {release}, {revision(namespace, release)}")
-    manifests = render([*command])
+    print(f"Helm release: {release}, {revision(kubectl, helm, release)}")
+    manifests = render(upgrade)
     print(f"Image:        {image(manifests)}")
-    print_difference(deployed(namespace, release), manifests)
-    remove_foreign_fields(namespace, selector)
-    print(shlex.join(command), flush=True)
-    return run([*command], Rollout(namespace, release))
+    print_difference(deployed(helm, release), manifests)
+    contexts.confirm(context)
+    remove_foreign_fields(kubectl, selector)
+    replicas.keep(kubectl, selector)
+    print(shlex.join(upgrade), flush=True)
+    return run(upgrade, Rollout(kubectl, release))
 
 
 def run(command: list[str], rollout: Rollout) -> int:
@@ -122,4 +125,7 @@ def run(command: list[str], rollout: Rollout) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

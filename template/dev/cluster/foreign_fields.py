@@ -1,4 +1,4 @@
-"""Print what others than Helm have set in Placement: `foreign_fields.py NAMESPACE SELECTOR`.
+"""Print what others than Helm have set: `foreign_fields.py CONTEXT NAMESPACE SELECTOR`.
 
 Kubernetes keeps the fields that another field manager has added, such as a variable from
 `kubectl set env`. An upgrade with Helm does not remove them, and they override the settings.
@@ -8,10 +8,12 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply
 from __future__ import annotations
 
 import json
-import subprocess
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any
+
+from kubectl import Kubectl
 
 # Fields as Kubernetes records them: nested, with {} for a field without parts of its own.
 Fields = dict[str, Any]
@@ -24,15 +26,10 @@ PLACES = {
 }
 
 
-def get_objects(namespace: str, selector: str) -> list[dict[str, Any]]:
+def get_objects(kubectl: Kubectl, selector: str) -> list[dict[str, Any]]:
     """Return the Deployment and the ConfigMaps with these labels."""
-    command = ["kubectl", "--namespace", namespace, "get", "deployments,configmaps"]
-    command += ["--selector", selector, "--show-managed-fields", "--output=json"]
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
-    if done.returncode:
-        sys.exit(done.stderr.strip())
-    objects: list[dict[str, Any]] = json.loads(done.stdout)["items"]
-    return objects
+    labels = ("--selector", selector)
+    return kubectl.get("deployments,configmaps", *labels, "--show-managed-fields")
 
 
 def name_of(item: dict[str, Any]) -> str:
@@ -106,14 +103,14 @@ def names(item: dict[str, Any]) -> Iterator[str]:
             yield f"{field} of {name_of(item)} was set by {entry['manager']}"
 
 
-def hand_over(namespace: str, item: dict[str, Any]) -> None:
+def hand_over(kubectl: Kubectl, item: dict[str, Any]) -> None:
     """Make Helm the manager of the foreign fields, so that its next upgrade removes them."""
     entries = item["metadata"]["managedFields"]
     applied = [entry for entry in managers(item) if is_applied_by_helm(entry)]
     if not applied:
         sys.exit(
             "Helm cannot remove these fields, because it did not apply this release on the server "
-            f"side. Remove them: kubectl --namespace {namespace} edit {name_of(item)}"
+            f"side. Remove them: {shlex.join(kubectl.command)} edit {name_of(item)}"
         )
     for entry, fields in foreign_fields(item):
         for key in reversed(PLACES[item["kind"]]):
@@ -128,11 +125,8 @@ def hand_over(namespace: str, item: dict[str, Any]) -> None:
         "value": [entry for entry in entries if entry["fieldsV1"]],
     }
     patch = json.dumps([{"op": "test", **unchanged}, {"op": "replace", **managed}])
-    command = ["kubectl", "--namespace", namespace, "patch", name_of(item), "--type=json"]
-    command += ["--patch-file=/dev/stdin"]
-    done = subprocess.run(command, input=patch, text=True, capture_output=True, check=False)
-    if done.returncode:
-        sys.exit(f"{name_of(item)} cannot be changed: {done.stderr.strip()}")
+    command = ("patch", name_of(item), "--type=json", "--patch-file=/dev/stdin")
+    kubectl.output(*command, stdin=patch)
 
 
 def is_applied_by_helm(entry: dict[str, Any]) -> bool:
@@ -141,6 +135,7 @@ def is_applied_by_helm(entry: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    for item in get_objects(*sys.argv[1:]):
+    context, namespace, selector = sys.argv[1:]
+    for item in get_objects(Kubectl(context, namespace), selector):
         for name in names(item):
             print(name)

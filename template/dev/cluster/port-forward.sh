@@ -1,13 +1,14 @@
 #!/bin/sh
 # Run a command with URL set to a Service in the cluster, through `kubectl port-forward`:
-#   dev/cluster/port-forward.sh NAMESPACE SELECTOR COMMAND...
+#   dev/cluster/port-forward.sh CONTEXT NAMESPACE SELECTOR COMMAND...
+# An empty CONTEXT is the current one.
 set -eu
 
-namespace=$1 selector=$2
-shift 2
+context=$1 namespace=$2 selector=$3
+shift 3
 
 # NAME SCHEME
-service=$(kubectl --namespace "$namespace" get service --selector "$selector" \
+service=$(kubectl --context "$context" --namespace "$namespace" get service --selector "$selector" \
     --output 'jsonpath={range .items[*]}{.metadata.name} {.spec.ports[0].appProtocol}{end}')
 scheme=${service#* }
 [ -n "$service" ] || {
@@ -16,7 +17,8 @@ scheme=${service#* }
 }
 
 log=$(mktemp)
-kubectl --namespace "$namespace" port-forward --address 127.0.0.1 "service/${service% *}" :http >"$log" &
+kubectl --context "$context" --namespace "$namespace" port-forward --address 127.0.0.1 "service/${service% *}" \
+    :http >"$log" &
 forwarding=$!
 trap 'kill "$forwarding" 2>/dev/null || true; rm -f "$log"' EXIT
 trap 'exit 130' INT

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 from collections.abc import Iterator
 from typing import Any
+
+from kubectl import Kubectl
 
 # Why a container does not start. Kubernetes reports all others in a message of the pod.
 STARTING = ("ContainerCreating", "PodInitializing")
@@ -18,28 +18,16 @@ MISSING_SECRET = r'secret ".*" not found|non-existent secret key'
 class Rollout:
     """The pods of a Helm release, and the events about them."""
 
-    def __init__(self, namespace: str, release: str) -> None:
+    def __init__(self, kubectl: Kubectl, release: str) -> None:
         """Note the events of earlier rollouts."""
-        self.namespace, self.release = namespace, release
+        self.kubectl, self.release = kubectl, release
         self.reported: set[str] = set()
-        self.earlier = {version(event) for event in self.get("events")}
-
-    def kubectl(self, *arguments: str) -> str:
-        """Run kubectl and return its output, which is empty if it fails."""
-        command = ["kubectl", "--namespace", self.namespace, *arguments]
-        done = subprocess.run(command, text=True, capture_output=True, check=False)
-        return "" if done.returncode else done.stdout
-
-    def get(self, *arguments: str) -> list[dict[str, Any]]:
-        """Return a list of objects."""
-        listed = self.kubectl("get", "--output=json", *arguments)
-        items: list[dict[str, Any]] = json.loads(listed)["items"] if listed else []
-        return items
+        self.earlier = {version(event) for event in kubectl.try_get("events")}
 
     def news(self) -> Iterator[str]:
         """Yield each problem once."""
         labels = ("--selector", f"app.kubernetes.io/instance={self.release}")
-        objects = self.get("pods,replicasets,jobs", *labels)
+        objects = self.kubectl.try_get("pods,replicasets,jobs", *labels)
         pods = [item for item in objects if item["kind"] == "Pod"]
         names = {item["metadata"]["name"] for item in objects}
         for problem in (*self.in_pods(pods), *self.in_events(names)):
@@ -59,14 +47,14 @@ class Rollout:
             for container in status.get("containerStatuses", []):
                 waiting = container["state"].get("waiting", {"reason": STARTING[0]})
                 if waiting["reason"] == "CrashLoopBackOff":
-                    log = self.kubectl("logs", "--previous", "--tail=1", name).strip()
+                    log = self.kubectl.try_output("logs", "--previous", "--tail=1", name).strip()
                     yield f"{name}: CrashLoopBackOff. The last line of its log: {log}"
                 elif waiting["reason"] not in STARTING:
                     yield f"{name}: {waiting['reason']}: {waiting.get('message', '')}"
 
     def in_events(self, names: set[str]) -> Iterator[str]:
         """Yield the problems that only an event reports."""
-        for event in self.get("events"):
+        for event in self.kubectl.try_get("events"):
             name, reason = event["involvedObject"]["name"], event["reason"]
             if name in names and reason in EVENTS and version(event) not in self.earlier:
                 message = event["message"].removeprefix("(combined from similar events): ")

@@ -1,15 +1,17 @@
 #!/bin/sh
 # Print the commands that create the Secrets of this deployment:
-#   dev/cluster/secrets.sh NAMESPACE FORMAT NAME:KEY,KEY[:TYPE]...
+#   dev/cluster/secrets.sh CONTEXT NAMESPACE FORMAT NAME:KEY,KEY[:TYPE]...
 # With FORMAT external-secrets, print objects of the External Secrets Operator instead.
 set -eu
 
-namespace=$1 format=$2
-shift 2
+context=$1 namespace=$2 format=$3
+shift 3
+kubectl=kubectl
+[ -z "$context" ] || kubectl="kubectl --context '$context'"
 
 # NAME KEYS TYPE
 command_for() {
-    printf 'kubectl --namespace %s create secret generic %s' "$namespace" "$1"
+    printf '%s --namespace %s create secret generic %s' "$kubectl" "$namespace" "$1"
     [ -z "$3" ] || printf ' --type=%s' "$3"
     for key in $2; do printf ' \\\n    --from-file=%s=FILE' "$key"; done
     echo
@@ -40,7 +42,7 @@ END
 case $format in
     '') print=command_for
         echo '# Each FILE holds only the value. A newline at its end does no harm, and a $ needs no escape.'
-        echo "kubectl create namespace $namespace" ;;
+        echo "$kubectl create namespace $namespace" ;;
     external-secrets) print=external_secret ;;
     *) echo "FORMAT=$format is unknown: leave it out, or set FORMAT=external-secrets" >&2; exit 1 ;;
 esac

@@ -7,4 +7,4 @@ CLUSTER_SECRETS += internal-registry:.dockerconfigjson:kubernetes.io/dockerconfi
 ##@ Cluster
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets
-	@dev/cluster/secrets.sh $(NAMESPACE) "$(FORMAT)" $(CLUSTER_SECRETS)
+	@dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" $(CLUSTER_SECRETS)

@@ -1,0 +1,31 @@
+"""The number of replicas, which Helm does not set when there is an autoscaler."""
+
+from __future__ import annotations
+
+import json
+
+from kubectl import Kubectl
+
+MANAGER = "before-autoscaling"
+
+
+def keep(kubectl: Kubectl, selector: str) -> None:
+    """Keep the number of replicas while an autoscaler takes over, or replicaCount becomes null.
+
+    Then Helm stops owning the number. Kubernetes resets a number without an owner to 1, which would
+    remove all pods except one. So another field manager becomes the owner of the current number.
+    https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
+    """
+    if kubectl.get("horizontalpodautoscalers", "--selector", selector):
+        return
+    for item in kubectl.get("deployments", "--selector", selector):
+        # An autoscaler does not scale a Deployment that has 0 replicas.
+        if replicas := item["spec"]["replicas"]:
+            owned = {
+                "apiVersion": item["apiVersion"],
+                "kind": item["kind"],
+                "metadata": {"name": item["metadata"]["name"]},
+                "spec": {"replicas": replicas},
+            }
+            command = ("apply", "--server-side", f"--field-manager={MANAGER}", "--filename=-")
+            kubectl.output(*command, stdin=json.dumps(owned))
