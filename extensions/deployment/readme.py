@@ -127,6 +127,7 @@ class Readme(Cluster, Stack):
         secrets = "Secrets, " if self.cluster_secrets else ""
         return {
             "kubernetes.md": f"image, {secrets}installation, values, clusters, HTTPS, load test",
+            "registry.md": "push, tags, digests, signatures, architectures",
             "exposure.md": "access from outside the cluster" if self.exposed else "",
             "autoscaling.md": "how pods are added and removed" if self.autoscaled else "",
             "database.md": ""

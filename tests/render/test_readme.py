@@ -37,10 +37,12 @@ NOT_RENDERED = {
     "devstack/placement.env",
     "load/",
     "sbom.cdx.json",
+    "values.image.yaml",
+    "images/",
 }
 
 # Programs that a reader has already, or that the pages tell the reader to install.
-PROGRAMS = {"curl", "docker", "export", "git", "helm", "kubectl", "make", "sudo", "uvx"}
+PROGRAMS = {"cosign", "curl", "docker", "export", "git", "helm", "kubectl", "make", "sudo", "uvx"}
 
 # Targets that only other targets need.
 STEPS = {
@@ -116,15 +118,14 @@ def test_console_commands_name_existing_programs_and_files(repo: Repo) -> None:
 
 
 @every_variant
-def test_helm_commands_pass_both_values_files(repo: Repo) -> None:
-    """The answers first, then the user's own; only placedock.md installs the chart's defaults."""
+def test_helm_commands_pass_all_values_files(repo: Repo) -> None:
+    """The user's own come last; only placedock.md installs the chart's defaults."""
     for name, page in pages(repo).items():
         for command in commands(page):
             if command.startswith("helm") and "placement-chart" in command:
                 values = re.findall(r"--values (\S+)", command)
-                expected = (
-                    [] if name == "docs/placedock.md" else ["values.yaml", "values.local.yaml"]
-                )
+                all_files = ["values.yaml", "values.image.yaml", "values.local.yaml"]
+                expected = [] if name == "docs/placedock.md" else all_files
                 assert values == expected, (name, command)
 
 

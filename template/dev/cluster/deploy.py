@@ -17,6 +17,7 @@ import sys
 
 import contexts
 import foreign_fields
+import image_release
 import replicas
 from kubectl import Kubectl, output
 from rollout import Rollout
@@ -103,10 +104,12 @@ def main(context: str, namespace: str, release: str, selector: str, *arguments: 
     print(f"Helm release: {release}, {revision(kubectl, helm, release)}")
     manifests = render(upgrade)
     print(f"Image:        {image(manifests)}")
+    image_release.check(image(manifests))
     print_difference(deployed(helm, release), manifests)
     contexts.confirm(context)
     remove_foreign_fields(kubectl, selector)
     replicas.keep(kubectl, selector)
+    upgrade += ["--description", image_release.description(manifests)]
     print(shlex.join(upgrade), flush=True)
     return run(upgrade, Rollout(kubectl, release))
 

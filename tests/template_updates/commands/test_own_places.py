@@ -63,13 +63,15 @@ def test_make_test_runs_the_users_gabbits_last(repository: Path) -> None:
 def test_chart_uses_the_users_values_and_templates(repository: Path) -> None:
     """As `make chart-test` and `make deploy` pass them to Helm."""
     command = ["helm", "template", "x", "placement-chart", "--values", "values.yaml"]
-    command += ["--values", "values.local.yaml"]
+    command += ["--values", "values.image.yaml", "--values", "values.local.yaml"]
     done = subprocess.run(command, cwd=repository, text=True, capture_output=True, check=True)
     objects = [item for item in yaml.safe_load_all(done.stdout) if item]
     [mine] = [item for item in objects if item["metadata"]["name"] == "mine"]
     assert mine["data"] == {"threads": "3"}
+    assert "placement:2026.2-0123456789ab" in done.stdout
     makefile = (repository / "Makefile").read_text()
-    assert "VALUES = --values values.yaml --values values.local.yaml\n" in makefile
+    linted = make(repository, "--dry-run", "chart-test").stdout
+    assert f"helm lint --strict {' '.join(command[3:])}\n" in linted
     # helm lint, helm template and helm upgrade
     assert makefile.count("$(VALUES)") == 3
 

@@ -1,0 +1,177 @@
+"""Push the image and the chart, and pin the image in values.image.yaml.
+
+    push.py login REPOSITORY                      # as REGISTRY_USER, or as asked
+    push.py save REPOSITORY ENGINE IMAGE          # save the image of this architecture in images/
+    push.py push REPOSITORY ENGINE IMAGE FOLDER...   # push the image, or saved ones
+
+The images of several architectures become one image, which the tags and the digest name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import registry
+
+VALUES = Path("values.image.yaml")
+CHART = Path("placement-chart")
+BILL = Path("sbom.cdx.json")
+# All tools of this folder read this file: skopeo, helm and cosign.
+CREDENTIALS = Path.home() / ".docker/config.json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+def login(repository: str) -> None:
+    """Log in for all tools that use this registry, with the password from REGISTRY_PASSWORD."""
+    command = ["skopeo", "login", f"--authfile={CREDENTIALS}", *registry.tls(repository)]
+    user, password = os.environ.get("REGISTRY_USER"), os.environ.get("REGISTRY_PASSWORD")
+    if user:
+        command += ["--username", user, "--password-stdin"]
+    registry.show(*command, registry.host(repository), stdin=password if user else None)
+
+
+def save(engine: str, image: str, parent: Path) -> Path:
+    """Save the image, its tag and its bill of materials in a folder for its architecture."""
+    try:
+        [found] = json.loads(registry.run(engine, "image", "inspect", image))
+    except registry.RegistryError:
+        sys.exit(f"The image {image} does not exist: run `make build` first.")
+    bill = json.loads(BILL.read_text(encoding="utf-8")) if BILL.exists() else {}
+    described = bill["metadata"]["component"]["version"] if bill else ""
+    if described.rpartition(":")[2] != found["Id"].rpartition(":")[2]:
+        sys.exit(f"{BILL} does not describe the image {image}: run `make build` first.")
+    folder = parent / str(found["Architecture"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "image.tar").unlink(missing_ok=True)
+    registry.run(engine, "save", "--output", str(folder / "image.tar"), image)
+    tag = registry.run("dev/stack/image-tag.sh", engine, image, os.environ["RELEASE"])
+    (folder / "tag").write_text(tag, encoding="utf-8")
+    shutil.copy(BILL, folder)
+    return folder
+
+
+def push(repository: str, folders: list[Path]) -> None:
+    """Push what the registry lacks, and pin the image."""
+    charts, release = f"{repository}/placement", os.environ["RELEASE"]
+    tag = common_tag([(folder / "tag").read_text(encoding="utf-8").strip() for folder in folders])
+    digest = registry.digest(repository, tag) or push_image(repository, tag, folders)
+    move_tag(repository, release, digest)
+    version = chart_version()
+    chart_tag = version.replace("+", "_")
+    chart_digest = registry.digest(charts, chart_tag) or push_chart(repository, version)
+    move_tag(charts, release, chart_digest)
+    print(f"Image: {repository}:{tag}\n       {digest}")
+    print(f"Chart: oci://{charts} {version}\n       {chart_digest}")
+    pin(tag, digest)
+
+
+def common_tag(tags: list[str]) -> str:
+    """Return the tag of one image, or a tag for images of several architectures."""
+    if len(tags) == 1:
+        return tags[0]
+    content = hashlib.sha256(" ".join(sorted(tags)).encode()).hexdigest()
+    return f"{tags[0].rpartition('-')[0]}-{content[:12]}"
+
+
+def push_image(repository: str, tag: str, folders: list[Path]) -> str:
+    """Push the images of all architectures as one image."""
+    with TemporaryDirectory() as work:
+        layout = Path(work)
+        for number, folder in enumerate(folders):
+            archive, image = f"docker-archive:{folder / 'image.tar'}", f"oci:{layout}:{number}"
+            registry.run("skopeo", "copy", "--quiet", "--format=oci", archive, image)
+        write_index(layout)
+        registry.copy(repository, f"oci:{layout}", f"docker://{repository}:{tag}")
+    return registry.digest(repository, tag)
+
+
+def write_index(layout: Path) -> None:
+    """Put the images of an OCI layout into one image index, which takes their place."""
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*manifests(layout)]}
+    content = json.dumps(index, sort_keys=True).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    (layout / "blobs/sha256" / digest).write_bytes(content)
+    entry = {"mediaType": INDEX, "digest": f"sha256:{digest}", "size": len(content)}
+    only = {"schemaVersion": 2, "manifests": [entry]}
+    (layout / "index.json").write_text(json.dumps(only), encoding="utf-8")
+
+
+def manifests(layout: Path) -> Iterator[dict[str, Any]]:
+    """List the images of an OCI layout, each with its platform."""
+
+    def blob(entry: dict[str, Any]) -> Any:
+        return json.loads((layout / "blobs" / entry["digest"].replace(":", "/")).read_text())
+
+    for entry in json.loads((layout / "index.json").read_text())["manifests"]:
+        config = blob(blob(entry)["config"])
+        platform = {"architecture": config["architecture"], "os": config["os"]}
+        yield {key: entry[key] for key in ("mediaType", "digest", "size")} | {"platform": platform}
+
+
+def chart_version() -> str:
+    """Return the version of the chart with a hash of its files."""
+    files = sorted(path for path in CHART.rglob("*") if path.is_file())
+    hashes = [f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
+    content = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+    [version] = re.findall(r"^version: (\S+)$", (CHART / "Chart.yaml").read_text(), re.MULTILINE)
+    return f"{version}+{content[:12]}"
+
+
+def push_chart(repository: str, version: str) -> str:
+    """Push the chart."""
+    plain = ["--plain-http"] if registry.is_plain(repository) else []
+    with TemporaryDirectory() as work:
+        package = ("package", str(CHART), "--version", version, "--destination", work)
+        registry.run("helm", *package)
+        [file] = Path(work).iterdir()
+        registry.run("helm", "push", *plain, str(file), f"oci://{repository}")
+    return registry.digest(f"{repository}/placement", version.replace("+", "_"))
+
+
+def move_tag(repository: str, tag: str, digest: str) -> None:
+    """Let the tag of the release name what was pushed last."""
+    if registry.digest(repository, tag) != digest:
+        source = f"docker://{repository}@{digest}"
+        registry.copy(repository, source, f"docker://{repository}:{tag}")
+
+
+def pin(tag: str, digest: str) -> None:
+    """Write values.image.yaml, whole or not at all."""
+    new = VALUES.with_suffix(".new")
+    new.write_text(
+        "# The image that `make push` has pushed last. Commit this file: `make deploy` and GitOps\n"
+        f'# read it.\nimage:\n  tag: "{tag}"\n  digest: {digest}\n',
+        encoding="utf-8",
+    )
+    new.replace(VALUES)
+
+
+def main(action: str, repository: str, engine: str = "", image: str = "", *folders: str) -> None:
+    """Do one of the actions; an error ends it with one line."""
+    try:
+        if action == "save":
+            save(engine, image, Path("images"))
+            return
+        registry.require(repository)
+        if action == "login":
+            login(repository)
+        elif folders:
+            push(repository, [Path(folder) for folder in folders])
+        else:
+            with TemporaryDirectory() as work:
+                push(repository, [save(engine, image, Path(work))])
+    except registry.RegistryError as error:
+        sys.exit(registry.explain(repository, error))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
