@@ -7,6 +7,7 @@ by tests/questions/test_own_places.py.
 PLACES = {
     "values.local.yaml": "values for the chart",
     "values.image.yaml": "the image that `make push` has pushed",
+    "environments/": "environments such as staging and production",
     "gabbits/local/": "HTTP tests that `make test` also runs",
     "Makefile.local": "make targets",
     "compose.override.yaml": "changes to `compose.yaml`",

@@ -6,7 +6,9 @@ import re
 from typing import NamedTuple
 
 from ..own_places import CI_PLACES, PLACES
+from .chart_values import Section, Values
 from .cluster import Cluster
+from .keystone import authtoken_variable
 from .stack import Stack
 
 
@@ -47,6 +49,10 @@ SERVER_TITLES = {
     "keystone": "Keystone",
 }
 """The servers that `make up` can start, as their makers write them."""
+
+
+CHART_EXPOSURE = {"ingress": "ingress", "gateway": "httpRoute"}
+"""The chart's values for each way to expose Placement."""
 
 
 class Readme(Cluster, Stack):
@@ -101,6 +107,32 @@ class Readme(Cluster, Stack):
         return f"replicas={self.replicas + 1 if self.replicas < 10 else 3}"
 
     @property
+    def staging(self) -> Section:
+        """The values of an environment as an example."""
+        values: Values = {
+            "environment": {"namespace": f"{self.project_name}-staging", "context": "staging"}
+        }
+        if self.autoscaled:
+            values["autoscaling"] = {"maxReplicas": self.autoscale_min}
+        elif not self.sqlite:
+            values["replicaCount"] = 1
+        return Section("Staging", values | self.exposed_at("placement-staging.example.com"))
+
+    @property
+    def region(self) -> Section:
+        """The values of an environment for another region as an example."""
+        option = authtoken_variable("region_name")
+        values: Values = {
+            "environment": {"namespace": self.project_name, "context": "eu1"},
+            "settings": {option: "eu1"},
+        }
+        return Section("Region", values | self.exposed_at("placement.eu1.example.com"))
+
+    def exposed_at(self, host: str) -> Values:
+        """Return the values for another host name."""
+        return {CHART_EXPOSURE[self.exposure]: {"host": host}} if self.exposed else {}
+
+    @property
     def keystone_region_code(self) -> str:
         """The region as code in Markdown."""
         return code(self.keystone_region)
@@ -128,6 +160,7 @@ class Readme(Cluster, Stack):
         return {
             "kubernetes.md": f"image, {secrets}installation, values, clusters, HTTPS, load test",
             "registry.md": "push, tags, digests, signatures, architectures",
+            "environments.md": "staging and production, several regions, Helm and its values",
             "exposure.md": "access from outside the cluster" if self.exposed else "",
             "autoscaling.md": "how pods are added and removed" if self.autoscaled else "",
             "database.md": ""

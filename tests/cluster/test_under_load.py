@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from tenacity import retry, stop_after_delay, wait_fixed
 
-from tests.cluster.conftest import NewSite
-from tests.support.containers import IMAGES
+from tests.cluster.conftest import SMALL_REQUESTS, NewSite
+from tests.support.containers import CONNECTION, IMAGES
 from tests.support.servers import PASSWORD
-from tests.support.site import BEHIND_THE_GATEWAY, OLD_AND_NEW, Site, figures, no_request_fails
+from tests.support.site import (
+    BEHIND_THE_GATEWAY,
+    OLD_AND_NEW,
+    RESTRICTED,
+    Site,
+    figures,
+    no_request_fails,
+)
+from tests.support.template import commit_all, load
+from tests.support.work import insert
 
 OLD, NEW = OLD_AND_NEW
 # The tests share a site, so one worker runs them in this order.
 pytestmark = pytest.mark.xdist_group("under-load")
+
+# Print the header `Served` of a response of this pod.
+SERVED = (
+    "import http.client; connection = http.client.HTTPConnection('127.0.0.1', 8778);"
+    "connection.request('GET', '/'); print(connection.getresponse().headers['Served'])"
+)
 
 UnderLoad = Callable[[], AbstractContextManager[None]]
 
@@ -174,3 +190,77 @@ def wait_for_the_autoscaler(site: Site) -> None:
     status = site.get("horizontalpodautoscaler", site.name)["status"]
     assert "averageUtilization" in json.dumps(status["currentMetrics"])
     assert status["desiredReplicas"] >= 3
+
+
+def test_a_changed_line_reaches_two_environments(
+    site: Site,
+    under_load: UnderLoad,
+    engine: str,
+    load_image: Callable[[str], None],
+    record_property: Callable[[str, object], None],
+) -> None:
+    """First a new environment next to the running one, then the running one under load."""
+    tag = f"{load(site.repository / '.copier-answers.yml')['release']}-changed"
+    with staging_next_to(site) as staging:
+        insert(
+            site.repository / "shared/placement-nginx.conf",
+            "    server_tokens off;\n",
+            "    add_header Served changed;\n",
+        )
+        committed = time.monotonic()
+        site.set_values(f"{SMALL_REQUESTS}image:\n  tag: {tag}\n")
+        site.make("build", f"IMAGE={IMAGES}:{tag}", f"ENGINE={engine}")
+        load_image(f"{IMAGES}:{tag}")
+        loaded = time.monotonic()
+        site.make("deploy", "ENV=staging")
+        assert served(staging, site.name) == ["changed"]
+        assert served(site, site.name) == ["None"] * 2
+        with under_load():
+            deploying = time.monotonic()
+            site.make("deploy", "ENV=production")
+            deployed = time.monotonic()
+        assert served(site, site.name) == ["changed"] * 2
+        times = f"build and load {loaded - committed:.0f} s, deploy {deployed - deploying:.0f} s"
+        record_property("figures", times)
+
+
+@contextmanager
+def staging_next_to(site: Site) -> Iterator[Site]:
+    """Make an environment of the site, and another one in a namespace that is deleted later."""
+    staging = Site(site.repository, f"{site.name}-staging")
+    values = {
+        site: {"environment": {"namespace": site.name}},
+        staging: {
+            "environment": {"namespace": staging.name},
+            "replicaCount": 1,
+            "httpRoute": {"host": staging.host},
+            "secretSettings": {CONNECTION: {"name": "staging"}},
+        },
+    }
+    for name, environment in zip(("production", "staging"), values.values(), strict=True):
+        file = site.repository / "environments" / name / "values.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(environment), encoding="utf-8")
+    commit_all(site.repository)
+    try:
+        create_database(site, "staging")
+        staging.kubectl("create", "namespace", staging.name)
+        staging.kubectl("label", "namespace", staging.name, RESTRICTED)
+        url = f"postgresql+psycopg2://placement:{PASSWORD}@postgresql.{site.name}.svc/staging"
+        secret = ("create", "secret", "generic", "staging", f"--from-literal=connection={url}")
+        staging.kubectl(*secret)
+        yield staging
+    finally:
+        staging.kubectl("delete", "namespace", staging.name, "--wait=false")
+
+
+def create_database(site: Site, name: str) -> None:
+    """Create another database of Placement's user."""
+    command = ("createdb", "--owner=placement", name)
+    site.kubectl("exec", "deployment/postgresql", "--", *command)
+
+
+def served(site: Site, release: str) -> list[str]:
+    """Return the header `Served` of each pod of a Helm release."""
+    python = ("--container=placement", "--", "/opt/placement/bin/python3", "-Ic", SERVED)
+    return [site.kubectl("exec", pod, *python).strip() for pod in site.pods(release)]

@@ -43,7 +43,14 @@ OPEN = {
     "topologySpreadConstraints[]",
 }
 # Values of the schema without a default in values.yaml.
-WITHOUT_DEFAULT = {"enabled", "global", "resources.claims"}
+WITHOUT_DEFAULT = {
+    "enabled",
+    "environment",
+    "environment.context",
+    "environment.namespace",
+    "global",
+    "resources.claims",
+}
 REFUSALS = ("missing property", "execution error at (placement/templates/requirements.yaml")
 
 

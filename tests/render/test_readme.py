@@ -30,6 +30,8 @@ TEMPLATES = [
 
 # Places of the user, and files that `make` writes.
 NOT_RENDERED = {
+    "environments/",
+    "environments/staging/values.yaml",
     "compose.override.yaml",
     ".gitlab-ci.local.yml",
     ".env",

@@ -12,6 +12,7 @@ import yaml
 
 from tests.support.template import ROOT
 
+Values = dict[str, Any]
 Manifest = dict[str, Any]
 Objects = Sequence[Manifest]
 

@@ -7,6 +7,7 @@ from ..errors import MaintenanceError
 from ..repository import ANSWERS, Repository
 from .cluster import Cluster
 from .conflicts import unresolved_conflicts
+from .environments import invalid_environments
 from .files import deleted_files, drift, foreign_files
 from .findings import Finding, report
 from .template import newer_version, unused_answers
@@ -20,6 +21,7 @@ def run(repository: Repository, cluster: Cluster | None, *, as_json: bool) -> in
     findings = [
         *missing_tools(cluster=cluster is not None),
         *repository_findings(repository),
+        *invalid_environments(repository.root),
         *(cluster.findings(repository.root) if cluster else ()),
     ]
     report(findings, as_json=as_json)

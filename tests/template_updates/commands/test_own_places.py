@@ -23,6 +23,7 @@ FEW = [
 ]
 # The names in README.md for places with several files.
 NAMES = {
+    "environments/staging/values.yaml": "environments/",
     "gabbits/local/mine.yaml": "gabbits/local/",
     ".github/workflows/mine.yml": ".github/workflows/",
     "placement-chart/templates/local-mine.yaml": "placement-chart/templates/local-*.yaml",
@@ -72,8 +73,15 @@ def test_chart_uses_the_users_values_and_templates(repository: Path) -> None:
     makefile = (repository / "Makefile").read_text()
     linted = make(repository, "--dry-run", "chart-test").stdout
     assert f"helm lint --strict {' '.join(command[3:])}\n" in linted
-    # helm lint, helm template and helm upgrade
-    assert makefile.count("$(VALUES)") == 3
+    # helm lint, helm template with and without an environment, and helm upgrade
+    assert makefile.count("$(VALUES)") == 4
+
+
+def test_environments_add_their_values(repository: Path) -> None:
+    """After all others."""
+    variables = ("ENV=staging", "--eval=values:; @echo $(VALUES)", "values")
+    values = make(repository, *variables).stdout.split()
+    assert values[-2:] == ["--values", "environments/staging/values.yaml"]
 
 
 def test_compose_reads_the_users_override(repository: Path) -> None:

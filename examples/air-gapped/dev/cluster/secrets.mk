@@ -1,4 +1,4 @@
-# The Secrets that the pods need, each with its keys.
+# The Secrets that the pods need, each with its keys. An environment may name others.
 CLUSTER_SECRETS += placement-database:connection
 CLUSTER_SECRETS += placement-keystone:username,password
 CLUSTER_SECRETS += internal-ca:ca.crt
@@ -7,4 +7,5 @@ CLUSTER_SECRETS += internal-registry:.dockerconfigjson:kubernetes.io/dockerconfi
 ##@ Cluster
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets
-	@dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" $(CLUSTER_SECRETS)
+	@dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" \
+	    $(if $(ENV),$(call environment,secret),$(CLUSTER_SECRETS))

@@ -1,4 +1,4 @@
-# The Secrets that the pods need, each with its keys.
+# The Secrets that the pods need, each with its keys. An environment may name others.
 CLUSTER_SECRETS += placement-database:connection
 CLUSTER_SECRETS += placement-credential:id,secret,memcache_secret_key
 CLUSTER_SECRETS += house-ca:ca.crt
@@ -6,4 +6,5 @@ CLUSTER_SECRETS += house-ca:ca.crt
 ##@ Cluster
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets
-	@dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" $(CLUSTER_SECRETS)
+	@dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" \
+	    $(if $(ENV),$(call environment,secret),$(CLUSTER_SECRETS))

@@ -1,4 +1,4 @@
-# The Secrets that the pods need, each with its keys.
+# The Secrets that the pods need, each with its keys. An environment may name others.
 CLUSTER_SECRETS += placement-database:connection
 CLUSTER_SECRETS += placement-keystone:username,password,memcache_secret_key
 CLUSTER_SECRETS += placement-tls:tls.crt,tls.key:kubernetes.io/tls
@@ -7,4 +7,5 @@ CLUSTER_SECRETS += registry-credentials:.dockerconfigjson:kubernetes.io/dockerco
 ##@ Cluster
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets
-	@dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" $(CLUSTER_SECRETS)
+	@dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" \
+	    $(if $(ENV),$(call environment,secret),$(CLUSTER_SECRETS))

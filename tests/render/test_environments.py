@@ -1,0 +1,207 @@
+"""What an environment may contain, and what it needs. tests/cluster/ deploys two of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import environments
+from tests.render.conftest import Repo
+from tests.support.chart import Values, parse, template
+from tests.support.repositories import make
+from tests.support.template import Answers, Render
+from tests.support.variants import every_variant
+
+ANSWERS: Answers = {
+    "database": "postgresql",
+    "auth_strategy": "keystone",
+    "exposure": "ingress",
+    "host": "placement.example.com",
+    "tls_secret": "placement-tls",
+}
+# All that may differ: another region, in a cluster of its own.
+EU2: Values = {
+    "environment": {"namespace": "placement", "context": "admin@eu2.example.com"},
+    "replicaCount": 3,
+    "resources": {"requests": {"cpu": "2"}},
+    "image": {"repository": "registry.eu2.example.com/placement", "tag": "2026.2-1f2e3d"},
+    "imagePullSecrets": [{"name": "registry-eu2"}],
+    "ingress": {"host": "placement.eu2.example.com", "tlsSecret": "eu2-tls"},
+    "settings": {
+        "OS_KEYSTONE_AUTHTOKEN__AUTH_URL": "https://keystone.eu2.example.com/v3",
+        "OS_KEYSTONE_AUTHTOKEN__REGION_NAME": "eu2",
+    },
+    "secretSettings": {"OS_PLACEMENT_DATABASE__CONNECTION": {"name": "database-eu2"}},
+}
+EU1: Values = {
+    "environment": {"namespace": "placement", "context": "admin@eu1.example.com"},
+    "settings": {"OS_KEYSTONE_AUTHTOKEN__REGION_NAME": "eu1"},
+}
+
+
+@pytest.fixture
+def repository(render: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository without environments, which is also the current folder."""
+    repository = shutil.copytree(render(ANSWERS), tmp_path / "repo")
+    # The tools of the Makefile, which take seconds to install, are also in this environment.
+    (repository / "dev/stack/.venv").symlink_to(sys.prefix)
+    os.utime(repository / "dev/stack/requirements.txt", (0, 0))
+    monkeypatch.chdir(repository)
+    return repository
+
+
+def write(repository: Path, **values: Values | str) -> None:
+    """Write the values of environments."""
+    for name, text in values.items():
+        file = repository / "environments" / name / "values.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text if isinstance(text, str) else json.dumps(text), encoding="utf-8")
+
+
+def in_namespace(name: str, **values: object) -> Values:
+    """Return values with a namespace in the current context, and a host of its own."""
+    host = {"host": f"{name}.example.com"}
+    return {"environment": {"namespace": name}, "ingress": host} | values
+
+
+def test_regions_may_differ_in_all_that_depends_on_the_cluster(repository: Path) -> None:
+    """From the context to the Secrets. The chart renders what each region needs."""
+    write(repository, eu1=EU1, eu2=EU2)
+    assert environments.main() == 0
+    deployed = {}
+    for name, region in {"eu1": EU1, "eu2": EU2}.items():
+        objects = parse(template(repository, "--values", f"environments/{name}/values.yaml"))
+        found = {item["kind"]: item for item in objects}
+        settings = found["ConfigMap"]["data"]
+        assert region["settings"].items() <= settings.items()
+        deployed[name] = (
+            found["Ingress"]["spec"]["rules"][0]["host"],
+            found["Deployment"]["spec"]["replicas"],
+            found["Deployment"]["spec"]["template"]["spec"]["containers"][0]["image"],
+        )
+        printed = make(repository, "secrets", f"ENV={name}").stdout
+        secrets = {
+            "eu1": ("placement-database", "placement-tls"),
+            "eu2": ("database-eu2", "eu2-tls"),
+        }
+        for secret in (*secrets[name], "placement-keystone"):
+            assert f" --namespace placement create secret generic {secret} " in printed
+        assert ("generic registry-eu2 " in printed) == (name == "eu2")
+        where = make(repository, f"ENV={name}", "--eval=where:; @echo $(KUBECTL)", "where").stdout
+        assert region["environment"]["context"] in where
+    image = EU2["image"]
+    assert deployed == {
+        "eu1": ("placement.example.com", 1, "localhost/placement:2026.2"),
+        "eu2": ("placement.eu2.example.com", 3, f"{image['repository']}:{image['tag']}"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (
+            {"database": {"backend": "mysql"}},
+            "database.backend is mysql, but the answer to database is",
+        ),
+        (
+            {"settings": {"OS_API__AUTH_STRATEGY": "noauth2"}},
+            "OS_API__AUTH_STRATEGY is noauth2, but the answer to auth_strategy is keystone",
+        ),
+        (
+            {"settings": {"OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE": "v3applicationcredential"}},
+            "make set keystone_auth_type=v3applicationcredential",
+        ),
+        ({"image": {"tag": "2025.1"}}, "image.tag is 2025.1, but the answer to release is 2026.2"),
+        ({"image": {"tag": "2026.20"}}, "image.tag is 2026.20, but the answer to release is"),
+        ({"environment": {}}, "environment.namespace is missing. Set it to"),
+        ({"environment": {"namespace": "a_b"}}, "environment.namespace is 'a_b', which is not"),
+        ({"environment": {"namespace": "b", "context": "a b"}}, "context is 'a b', which is not"),
+        ({"ingress": {"host": "c.example.com"}}, "c.example.com is also that of environments/c/"),
+        ({"environment": {"namespace": "c"}}, "namespace is c, as in environments/c/values.yaml."),
+        ({"secretSettings": {"OS_A__B": "x"}}, "a value has the wrong type"),
+    ],
+)
+def test_a_problem_is_reported_in_one_line(
+    repository: Path, values: Values, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line names the file. The other environment has no problem of its own."""
+    write(repository, b=in_namespace("b") | values, c=in_namespace("c"))
+    assert environments.main("b") == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("environments/b/values.yaml: ")
+    assert problem in line
+    assert ". " in line  # the fix follows
+    assert environments.main() == 1
+
+
+@pytest.mark.parametrize("text", ["- a\n", "a: [\n", "a: \x00\n"])
+def test_a_file_that_is_no_mapping_is_refused(
+    repository: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(repository, b=text)
+    assert environments.main("b") == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("environments/b/values.yaml: ")
+
+
+def test_environments_in_different_contexts_may_be_alike(repository: Path) -> None:
+    """A context is a cluster. Without one, both may be in the same cluster."""
+    same = in_namespace("b")
+    write(repository, b=EU1, c=EU2 | {"ingress": {}})
+    assert environments.main() == 0
+    write(repository, b=EU1, c=same | {"environment": {"namespace": "placement"}})
+    assert environments.main() == 1
+
+
+@every_variant
+def test_the_documented_environments_are_valid(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They need the Secrets of the answers, because they name no others."""
+    for name in ("values.yaml", "values.local.yaml", ".copier-answers.yml"):
+        (tmp_path / name).symlink_to(repo.path / name)
+    monkeypatch.chdir(tmp_path)
+    page = (repo.path / "docs/environments.md").read_text()
+    examples = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(examples) == (2 if repo.deployment.keystone else 1)
+    write(tmp_path, **dict(zip(("staging", "eu1"), examples, strict=False)))
+    assert environments.main() == 0
+    for name in environments.names():
+        file = str(tmp_path / environments.file_of(name))
+        assert parse(template(repo.path, "--values", file))
+        assert environments.load(name).secrets == repo.deployment.cluster_secrets
+
+
+def test_make_uses_the_environment_of_its_command_line_only(repository: Path) -> None:
+    """Some shells have a variable ENV with the path of a file."""
+    write(repository, staging=in_namespace("staging"), production=in_namespace("production"))
+    for arguments, namespace in (("ENV=staging", "staging"), ("", "placement")):
+        done = make(
+            repository, "secrets", *arguments.split(), ENV="/root/.kshrc", NAMESPACE="other"
+        )
+        assert f"create namespace {'other' if not arguments else namespace}\n" in done.stdout
+    done = make(repository, "secrets", "ENV=test")
+    assert done.returncode != 0
+    assert done.stdout == ""
+    line, *_ = done.stderr.splitlines()
+    assert line == (
+        "ENV=test: there is no environments/test/values.yaml. Use production or staging."
+    )
+
+
+def test_make_chart_test_renders_and_checks_each_environment(repository: Path) -> None:
+    write(repository, a=in_namespace("a"), b=in_namespace("b", threads="x"))
+    done = make(repository, "chart-test")
+    assert done.returncode != 0
+    assert done.stdout.endswith("Environment: environments/b/values.yaml\n")
+    assert "at '/threads'" in done.stderr
+    write(repository, b=in_namespace("a"))
+    done = make(repository, "chart-test")
+    assert done.returncode != 0
+    assert "environments/b/values.yaml: environment.namespace is a, as in" in done.stderr
