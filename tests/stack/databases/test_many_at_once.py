@@ -151,17 +151,19 @@ def test_twelve_start_at_once(
     assert max(empty.longest, current.longest) < LONGEST_START
 
 
-# What a cluster answers to who reads or writes a table that another container changes: the first
-# statements that look at the schema, and that take the lock, are refused.
-@pytest.mark.parametrize("table", ["alembic_version", "placement_db_sync"])
+# The statements that read the revision, that take the lock, and that read the columns of a table.
+@pytest.mark.parametrize("text", ["alembic_version", "placement_db_sync", "SHOW CREATE TABLE"])
 def test_sync_looks_again_after_a_conflict(
-    table: str, mariadb: DatabaseServer, newest: str, run: Run
+    text: str, mariadb: DatabaseServer, newest: str, run: Run
 ) -> None:
+    """A cluster refuses to read or write a table that another container changes."""
     url, reference = mariadb.new_database(), mariadb.new_database()
-    with refusing(mariadb, newest, 1213, table, 3) as proxy:
+    synced = [reference, url] if text.startswith("SHOW") else [reference]
+    for database in synced:
+        assert run(newest, "db-sync", env={CONNECTION: database}).returncode == 0
+    with refusing(mariadb, newest, 1213, text, 3) as proxy:
         done = run(newest, "db-sync", env={CONNECTION: proxy.url(url)})
     assert done.returncode == 0, done.stdout + done.stderr
-    assert run(newest, "db-sync", env={CONNECTION: reference}).returncode == 0
     assert schema(mariadb, url) == schema(mariadb, reference)
 
 

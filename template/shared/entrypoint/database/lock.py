@@ -157,7 +157,12 @@ def renew_until(ended: threading.Event, engine: sa.Engine, holder: str) -> None:
 
 def is_missing_table(error: sa_exc.DBAPIError) -> bool:
     """Return whether MySQL or MariaDB reports that a table does not exist."""
-    return bool(error.orig and error.orig.args[:1] == (1146,))
+    return number(error) == 1146
+
+
+def number(error: sa_exc.DBAPIError) -> object:
+    """Return the number of an error of MySQL or MariaDB."""
+    return error.orig.args[0] if error.orig and error.orig.args else None
 
 
 @contextlib.contextmanager

@@ -18,7 +18,14 @@ from sqlalchemy import exc as sa_exc
 from entrypoint import options
 from entrypoint.database import checks, release
 from entrypoint.database.connection import RESTORE, command, connect, preparation
-from entrypoint.database.lock import LEASE, LockedError, attempts, is_missing_table, migration_lock
+from entrypoint.database.lock import (
+    LEASE,
+    LockedError,
+    attempts,
+    is_missing_table,
+    migration_lock,
+    number,
+)
 from entrypoint.database.revisions import VERSION_TABLE, is_behind, migrations, revision
 from entrypoint.database.tables import differences
 from entrypoint.errors import StartError
@@ -26,9 +33,22 @@ from entrypoint.signals import block_signals
 
 Look = TypeVar("Look", bound=Callable[..., object])
 
+
+def is_conflict(error: Exception) -> bool:
+    """Return whether MySQL or MariaDB reports a conflict that oslo.db has not translated.
+
+    SQLAlchemy reads the columns of a table without telling oslo.db of errors.
+    """
+    return isinstance(error, sa_exc.DBAPIError) and number(error) == 1213
+
+
 # A cluster ends a transaction that has read from a table which another container changes.
 retried_on_conflict: Callable[[Look], Look] = oslo_db_api.wrap_db_retry(
-    retry_interval=0.5, max_retries=20, max_retry_interval=2, retry_on_deadlock=True
+    retry_interval=0.5,
+    max_retries=20,
+    max_retry_interval=2,
+    retry_on_deadlock=True,
+    exception_checker=is_conflict,
 )
 
 
