@@ -12,6 +12,7 @@ from tenacity import retry, stop_after_delay, wait_fixed
 
 from tests.cluster.conftest import SMALL_REQUESTS, NewSite
 from tests.support.containers import CONNECTION, IMAGES
+from tests.support.deployments import cluster_problems
 from tests.support.servers import PASSWORD
 from tests.support.site import (
     BEHIND_THE_GATEWAY,
@@ -222,6 +223,9 @@ def test_a_changed_line_reaches_two_environments(
         assert served(site, site.name) == ["changed"] * 2
         times = f"build and load {loaded - committed:.0f} s, deploy {deployed - deploying:.0f} s"
         record_property("figures", times)
+        staging.kubectl("delete", "secret", "staging")
+        missing = f"staging: the Secret staging in {staging.name} lacks connection"
+        assert cluster_problems(site) == [missing]
 
 
 @contextmanager

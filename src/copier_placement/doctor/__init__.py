@@ -1,13 +1,14 @@
 """`make doctor`: report problems of this repository, and how to fix each."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from .. import rendering
 from ..errors import MaintenanceError
 from ..repository import ANSWERS, Repository
 from .cluster import Cluster
 from .conflicts import unresolved_conflicts
-from .environments import invalid_environments
+from .environments import clusters, invalid_environments
 from .files import deleted_files, drift, foreign_files
 from .findings import Finding, report
 from .template import newer_version, unused_answers
@@ -22,10 +23,16 @@ def run(repository: Repository, cluster: Cluster | None, *, as_json: bool) -> in
         *missing_tools(cluster=cluster is not None),
         *repository_findings(repository),
         *invalid_environments(repository.root),
-        *(cluster.findings(repository.root) if cluster else ()),
+        *(cluster_findings(repository.root, cluster) if cluster else ()),
     ]
     report(findings, as_json=as_json)
     return 1 if findings else 0
+
+
+def cluster_findings(root: Path, cluster: Cluster) -> Iterator[Finding]:
+    """Check each environment; without environments, the Placement in the cluster."""
+    for one in list(clusters(root, cluster)) or [cluster]:
+        yield from one.findings(root)
 
 
 def repository_findings(repository: Repository) -> Iterator[Finding]:

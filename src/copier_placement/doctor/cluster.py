@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .findings import Finding
@@ -27,8 +27,20 @@ class Cluster:
     """The labels of the Deployment."""
     secrets: list[str]
     """The Secrets that the pods need, each as `name:key,key`."""
+    environment: str = ""
+
+    @property
+    def variable(self) -> str:
+        """The variable that make needs for this environment, after a space."""
+        return f" ENV={self.environment}" if self.environment else ""
 
     def findings(self, root: Path) -> Iterator[Finding]:
+        """Run the checks, and name the environment in each finding."""
+        for finding in self.problems(root):
+            prefix = f"{self.environment}: " if self.environment else ""
+            yield replace(finding, problem=f"{prefix}{finding.problem}")
+
+    def problems(self, root: Path) -> Iterator[Finding]:
         """Run the checks; if kubectl cannot read the cluster, this is the last finding."""
         try:
             yield from self.missing_secrets()
@@ -54,7 +66,7 @@ class Cluster:
             missing = [key for key in keys.split(",") if key not in present]
             if missing:
                 problem = f"the Secret {name} in {self.namespace} lacks {' and '.join(missing)}"
-                yield Finding("cluster", problem, "make secrets")
+                yield Finding("cluster", problem, f"make secrets{self.variable}")
 
     def foreign_fields(self, root: Path) -> Iterator[Finding]:
         """Find what others than Helm have set; the script is the one that `make deploy` uses."""
@@ -64,4 +76,5 @@ class Cluster:
         if done.returncode:
             raise UnreadableError(f"Deployment: {(done.stderr.strip().splitlines() or [''])[-1]}")
         for line in done.stdout.splitlines():
-            yield Finding("cluster", line, "make deploy removes it; set it in values.local.yaml")
+            fix = f"make deploy{self.variable} removes it; set it in values.local.yaml"
+            yield Finding("cluster", line, fix)

@@ -43,6 +43,14 @@ def make_doctor(repository: Path, **environment: str) -> list[dict[str, str]]:
     return read(done.stdout, done.returncode)
 
 
+def write_environment(repository: Path, name: str, values: str = "") -> None:
+    """Write an environment in a namespace with its name."""
+    file = repository / "environments" / name / "values.yaml"
+    file.parent.mkdir(parents=True)
+    host = f"ingress: {{host: {name}.example.com}}\n"
+    file.write_text(f"environment: {{namespace: {name}}}\n{host}{values}")
+
+
 def test_users_own_places_are_no_problems(
     repository: Path, doctor: Callable[[Path], list[dict[str, str]]]
 ) -> None:
@@ -70,6 +78,7 @@ def test_each_problem_is_reported_once_with_its_fix(
     (repository / "dev/maintain").chmod(0o644)
     (repository / "values.local.yaml").unlink()
     (repository / "Makefile.rej").write_text("x\n")
+    write_environment(repository, "staging", "database: {backend: mysql}\n")
     foreign = "placement-chart/templates/autoscaler.yaml"
     (repository / foreign).write_text("kind: ConfigMap\n")
 
@@ -80,6 +89,7 @@ def test_each_problem_is_reported_once_with_its_fix(
         ("drift", "values.yaml differs from what the template renders", "your own places"),
         ("drift", "dev/stack/engine differs", "updates merge it here"),
         ("drift", "dev/maintain is not executable", "chmod +x dev/maintain"),
+        ("environments", "environments/staging/values.yaml: database.backend is mysql", "make set"),
         ("files", "values.local.yaml belongs to the template", "git checkout HEAD --"),
         ("files", DELETED_INI, "git checkout"),
         ("files", f"{foreign} is not part of the template", "local-"),
@@ -197,6 +207,24 @@ def test_unreachable_cluster_is_not_reported_as_missing_secrets(repository: Path
         assert problem.startswith("kubectl cannot read the Secrets")
     else:
         assert "kubectl is missing" in problem
+
+
+def test_each_environment_is_checked_in_its_cluster(
+    repository: Path, maintain: Maintain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only environments, because nothing else is deployed. The findings name them."""
+    monkeypatch.setenv("KUBECONFIG", os.devnull)
+    for name in ("production", "staging"):
+        write_environment(repository, name)
+    done = maintain(repository, "doctor", "--json", "--cluster")
+    found = [finding["problem"] for finding in read(done.stdout, done.returncode)]
+    if shutil.which("kubectl"):
+        assert [problem.partition(" cannot read ")[0] for problem in found] == [
+            "production: kubectl",
+            "staging: kubectl",
+        ]
+    else:
+        assert "kubectl is missing" in found[0]
 
 
 def test_damaged_file_is_found_in_the_newest_version(repository: Path, maintain: Maintain) -> None:
