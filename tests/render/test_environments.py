@@ -193,6 +193,9 @@ def test_make_uses_the_environment_of_its_command_line_only(repository: Path) ->
     assert line == (
         "ENV=test: there is no environments/test/values.yaml. Use production or staging."
     )
+    done = make(repository, "deploy")
+    assert done.returncode != 0
+    assert done.stderr.startswith("Set ENV to one of the environments: production staging\n")
 
 
 def test_make_chart_test_renders_and_checks_each_environment(repository: Path) -> None:
