@@ -233,15 +233,15 @@ def staging_next_to(site: Site) -> Iterator[Site]:
     """Make an environment of the site, and another one in a namespace that is deleted later."""
     staging = Site(site.repository, f"{site.name}-staging")
     values = {
-        site: {"environment": {"namespace": site.name}},
-        staging: {
+        "production": {"environment": {"namespace": site.name}},
+        "staging": {
             "environment": {"namespace": staging.name},
             "replicaCount": 1,
             "httpRoute": {"host": staging.host},
             "secretSettings": {CONNECTION: {"name": "staging"}},
         },
     }
-    for name, environment in zip(("production", "staging"), values.values(), strict=True):
+    for name, environment in values.items():
         file = site.repository / "environments" / name / "values.yaml"
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps(environment), encoding="utf-8")
