@@ -69,6 +69,7 @@ class Answers(BaseModel, extra="forbid", frozen=True):
     tls_secret: Annotated[str, object_name("placement-tls", optional=True)] = ""
     network_policy: YesOrNo = False
     ci: Literal["github", "gitlab", "none"] = "github"
+    gitops: Literal["none", "argocd", "flux"] = "none"
 
 
 class Topic(Answers):

@@ -42,6 +42,8 @@ CI_SERVICES = {
     ),
 }
 
+GITOPS_TITLES = {"argocd": "Argo CD", "flux": "Flux"}
+
 SERVER_TITLES = {
     "postgresql": "PostgreSQL",
     "mariadb": "MariaDB",
@@ -161,6 +163,9 @@ class Readme(Cluster, Stack):
             "kubernetes.md": f"image, {secrets}installation, values, clusters, HTTPS, load test",
             "registry.md": "push, tags, digests, signatures, architectures",
             "environments.md": "staging and production, several regions, Helm and its values",
+            "gitops.md": f"deployment with {GITOPS_TITLES[self.gitops]}, Secrets, environments"
+            if self.gitops != "none"
+            else "",
             "exposure.md": "access from outside the cluster" if self.exposed else "",
             "autoscaling.md": "how pods are added and removed" if self.autoscaled else "",
             "database.md": ""

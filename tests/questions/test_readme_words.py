@@ -80,8 +80,16 @@ def test_pages_are_those_of_the_deployment() -> None:
         "scaling": "autoscale",
         "auth_strategy": "keystone",
         "exposure": "gateway",
+        "gitops": "flux",
     }
-    more = {"database.md", "autoscaling.md", "keystone.md", "exposure.md", "rotation.md"}
+    more = {
+        "gitops.md",
+        "database.md",
+        "autoscaling.md",
+        "keystone.md",
+        "exposure.md",
+        "rotation.md",
+    }
     assert Deployment(**answers).pages.keys() == always | more
 
 

@@ -8,7 +8,6 @@ from configparser import ConfigParser
 from filecmp import cmpfiles
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -20,6 +19,7 @@ from tests.support.chart import (
     VALUES,
     WITH_A_PLAIN_JOB,
     WITH_ALL,
+    close,
     component,
     labels,
     manifests,
@@ -93,17 +93,6 @@ def check(text: str) -> None:
     else:
         for version in KUBERNETES:
             validate(manifest, version, strict=True)
-
-
-def close(schema: Any) -> Any:
-    """Refuse fields that a schema does not name, as an API server does in strict mode."""
-    if isinstance(schema, list):
-        return [close(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    inner = {key: close(value) for key, value in schema.items()}
-    named = inner.get("type") == "object" and "properties" in inner
-    return {"additionalProperties": False} | inner if named else inner
 
 
 @every_variant

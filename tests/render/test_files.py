@@ -15,6 +15,7 @@ BRACES = (
     "placement-chart/templates/",
     "placement-chart/tests/metadata_test.yaml",
     ".github/workflows/",
+    "gitops/argocd/applicationset.yaml",
 )
 # Python, and patches of it.
 PYTHON = (".py", ".patch")

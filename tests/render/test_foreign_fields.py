@@ -74,3 +74,17 @@ def test_fields_are_handed_over_completely() -> None:
     both = foreign_fields.merge(HELM["fieldsV1"], moved)
     expected = {'k:{"name":"PORT"}': ENV, 'k:{"name":"OS_A"}': ENV}
     assert both == container(env=expected, image={}, envFrom={})
+
+
+@pytest.mark.parametrize("controller", ["argocd-controller", "helm-controller"])
+def test_controllers_are_foreign_to_make_deploy_alone(controller: str) -> None:
+    """`make doctor` reports only what nobody deploys."""
+    edited = entry("kubectl-edit", container(command={}))
+    managed = [entry(controller, container(image={})), edited]
+    item = {"kind": "Deployment", "metadata": {"name": "p", "managedFields": managed}}
+    command, image = (
+        f"containers[placement].{name} of deployment/p" for name in ("command", "image")
+    )
+    found = [f"{command} was set by kubectl-edit"]
+    assert list(foreign_fields.names(item, foreign_fields.DEPLOYERS)) == found
+    assert list(foreign_fields.names(item)) == [f"{image} was set by {controller}", *found]

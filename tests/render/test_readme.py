@@ -32,6 +32,8 @@ TEMPLATES = [
 NOT_RENDERED = {
     "environments/",
     "environments/staging/values.yaml",
+    "environments/staging/kustomization.yaml",
+    "cosign.pub",
     "compose.override.yaml",
     ".gitlab-ci.local.yml",
     ".env",

@@ -25,6 +25,7 @@ VALUES: dict[str, list[Any]] = {
     "autoscale_min": [2, 3],
     "autoscale_max": [10, 4],
     "ci": ["github", "gitlab", "none"],
+    "gitops": ["none", "argocd", "flux"],
     "keystone_interface": ["internal", "public", "admin"],
     "autoscale_cpu_percent": [50, 80],
     "keystone_auth_type": ["password", "v3applicationcredential"],

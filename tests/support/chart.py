@@ -99,3 +99,14 @@ def environment(pod: Manifest) -> dict[str, str]:
     }
     assert len(container["env"]) == len(variables)
     return variables
+
+
+def close(schema: Any) -> Any:
+    """Refuse fields that a schema does not name, as an API server does in strict mode."""
+    if isinstance(schema, list):
+        return [close(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {key: close(value) for key, value in schema.items()}
+    named = inner.get("type") == "object" and "properties" in inner
+    return {"additionalProperties": False} | inner if named else inner

@@ -15,7 +15,7 @@ HELP = {
     name: question["help"] for name, question in load(ROOT / "copier.yml").items() if name[0] != "_"
 }
 ENTER, CLEAR = "\r", "\x01\x0b"
-LAST = "ci"
+LAST = "gitops"
 """The last question."""
 
 

@@ -29,6 +29,7 @@ CHOICES: dict[str, list[Any]] = {
     "network_policy": [False, True],
     "release": list(RELEASES),
     "ci": ["github", "gitlab", "none"],
+    "gitops": ["none", "argocd", "flux"],
 }
 
 

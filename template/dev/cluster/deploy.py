@@ -28,6 +28,25 @@ SECONDS = 3
 # The image in the chart's Deployment, in the manifests that Helm renders.
 IMAGE = re.compile(r'/templates/deployment\.yaml\n.*?\n +image: "([^"]*)"', re.DOTALL)
 
+# The mark of each controller on what it deploys.
+CONTROLLERS = {
+    "argocd.argoproj.io/tracking-id": "Argo CD",
+    "helm.toolkit.fluxcd.io/name": "Flux",
+}
+
+
+def refuse_gitops(kubectl: Kubectl, selector: str) -> None:
+    """Exit if a controller deploys Placement here: it would revert this deployment."""
+    for item in kubectl.get("deployments", "--selector", selector):
+        metadata = item["metadata"]
+        for mark in {**metadata.get("labels", {}), **metadata.get("annotations", {})}:
+            if controller := CONTROLLERS.get(mark):
+                name = foreign_fields.name_of(item)
+                sys.exit(
+                    f"{controller} deploys {name} from git. Commit and push your change instead "
+                    "(docs/gitops.md)."
+                )
+
 
 def render(command: list[str]) -> str:
     """Return the manifests that a `helm upgrade` would apply; invalid values end here."""
@@ -101,6 +120,7 @@ def main(context: str, namespace: str, release: str, selector: str, *arguments: 
     upgrade = [*helm, "upgrade", release, *arguments]
     print(f"Context:      {context}")
     print(f"Namespace:    {namespace}")
+    refuse_gitops(kubectl, selector)
     print(f"Helm release: {release}, {revision(kubectl, helm, release)}")
     manifests = render(upgrade)
     print(f"Image:        {image(manifests)}")

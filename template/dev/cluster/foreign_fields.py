@@ -1,4 +1,4 @@
-"""Print what others than Helm have set: `foreign_fields.py CONTEXT NAMESPACE SELECTOR`.
+"""Print what nobody deploys, but others have set: `foreign_fields.py CONTEXT NAMESPACE SELECTOR`.
 
 Kubernetes keeps the fields that another field manager has added, such as a variable from
 `kubectl set env`. An upgrade with Helm does not remove them, and they override the settings.
@@ -19,6 +19,8 @@ from kubectl import Kubectl
 Fields = dict[str, Any]
 
 HELM = "helm"
+# Those that deploy this repository: Helm, Argo CD and Flux.
+DEPLOYERS = (HELM, "argocd-controller", "helm-controller")
 # Where the settings of the pods are.
 PLACES = {
     "Deployment": ("f:spec", "f:template", "f:spec"),
@@ -43,16 +45,20 @@ def managers(item: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry for entry in entries if not entry.get("subresource")]
 
 
-def foreign_fields(item: dict[str, Any]) -> list[tuple[dict[str, Any], Fields]]:
-    """Return each other manager's entry, with the fields that only others than Helm have set."""
+def foreign_fields(
+    item: dict[str, Any], deployers: tuple[str, ...] = (HELM,)
+) -> list[tuple[dict[str, Any], Fields]]:
+    """Return each other manager's entry, with the fields that only others than these have set."""
     found = []
     place = PLACES[item["kind"]]
-    ours = [at(entry["fieldsV1"], place) for entry in managers(item) if entry["manager"] == HELM]
+    ours = [
+        at(entry["fieldsV1"], place) for entry in managers(item) if entry["manager"] in deployers
+    ]
     for entry in managers(item):
         fields = at(entry["fieldsV1"], place)
         for own in ours:
             fields = subtract(fields, own)
-        if entry["manager"] != HELM and fields:
+        if entry["manager"] not in deployers and fields:
             found.append((entry, fields))
     return found
 
@@ -96,9 +102,9 @@ def describe(fields: Fields, path: str) -> Iterator[str]:
             yield from describe(inner, here)
 
 
-def names(item: dict[str, Any]) -> Iterator[str]:
+def names(item: dict[str, Any], deployers: tuple[str, ...] = (HELM,)) -> Iterator[str]:
     """Describe each foreign field of an object, and who has set it."""
-    for entry, fields in foreign_fields(item):
+    for entry, fields in foreign_fields(item, deployers):
         for field in describe(fields, ""):
             yield f"{field} of {name_of(item)} was set by {entry['manager']}"
 
@@ -137,5 +143,5 @@ def is_applied_by_helm(entry: dict[str, Any]) -> bool:
 if __name__ == "__main__":
     context, namespace, selector = sys.argv[1:]
     for item in get_objects(Kubectl(context, namespace), selector):
-        for name in names(item):
+        for name in names(item, DEPLOYERS):
             print(name)

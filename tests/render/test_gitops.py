@@ -1,0 +1,242 @@
+"""The objects for Argo CD and Flux: what the CRDs accept, and what both make of the chart."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from tests.render.conftest import Repo
+from tests.support.chart import VALUES, close, component, of_kind, parse, try_helm
+from tests.support.template import load
+from tests.support.variants import VARIANTS, every_variant
+
+CRDS = Path(__file__).with_name("gitops-crds.json")
+FOLDERS = {
+    "argocd": {"application.yaml", "applicationset.yaml"},
+    "flux": {"kustomization.yaml", "release.yaml", "sync.yaml"},
+}
+# Two environments, one of them in another cluster.
+ENVIRONMENTS: dict[str, dict[str, Any]] = {
+    "staging": {"environment": {"namespace": "placement-staging"}, "threads": 2},
+    "north": {"environment": {"namespace": "placement", "context": "admin@north"}},
+}
+WAVE = {"argocd.argoproj.io/hook": "Sync", "argocd.argoproj.io/sync-wave": "-1"}
+
+
+def variants_of(controller: str) -> pytest.MarkDecorator:
+    """Return the variants that this controller deploys."""
+    names = [name for name, answers in VARIANTS.items() if answers.get("gitops") == controller]
+    groups = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+    return pytest.mark.parametrize("repo", groups, indirect=True)
+
+
+with_argocd = variants_of("argocd")
+with_flux = variants_of("flux")
+
+
+def objects(repo: Repo) -> Iterator[dict[str, Any]]:
+    """Return the objects for the controller."""
+    for path in sorted((repo.path / "gitops").rglob("*.yaml")):
+        yield from parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def schemas() -> dict[str, Any]:
+    """Return the schema of each kind."""
+    return dict(json.loads(CRDS.read_text(encoding="utf-8")))
+
+
+def check(manifest: dict[str, Any]) -> None:
+    """Validate an object. A field that its CRD does not know is an error."""
+    schema = schemas()[f"{manifest['apiVersion']} {manifest['kind']}"]
+    Draft202012Validator(close(schema)).validate(manifest)
+
+
+@every_variant
+def test_each_variant_has_the_files_of_its_controller_alone(repo: Repo) -> None:
+    found = {path.parent.name: path for path in (repo.path / "gitops").rglob("*.yaml")}
+    controller = repo.deployment.gitops
+    assert set(found) == {controller} - {"none"}
+    if controller != "none":
+        names = {path.name for path in (repo.path / "gitops" / controller).iterdir()}
+        assert names == FOLDERS[controller]
+
+
+@with_argocd
+def test_argocd_accepts_the_objects(repo: Repo) -> None:
+    for manifest in objects(repo):
+        check(manifest)
+
+
+@with_flux
+def test_flux_accepts_the_objects(repo: Repo) -> None:
+    """`kubectl kustomize` checks its own Kustomization in tests/cluster."""
+    for manifest in objects(repo):
+        if not manifest["apiVersion"].startswith("kustomize.config.k8s.io/"):
+            check(manifest)
+
+
+# ---- Argo CD ----
+
+
+def application(repo: Repo) -> Any:
+    """Return the Application."""
+    return load(repo.path / "gitops/argocd/application.yaml")
+
+
+def render_source(repo: Repo, source: dict[str, Any], folder: Path) -> Any:
+    """Render the chart as Argo CD does, from the paths and values in an Application."""
+    helm = source["helm"]
+    files = [repo.path / source["path"] / name for name in helm["valueFiles"]]
+    own = folder / "values.json"
+    own.write_text(json.dumps(helm.get("valuesObject", {})), encoding="utf-8")
+    values = [f"--values={path}" for path in [*filter(Path.exists, files), own]]
+    code, output, errors = try_helm(
+        repo.path, "template", helm["releaseName"], source["path"], *values
+    )
+    assert code == 0, errors
+    return parse(output)
+
+
+@with_argocd
+def test_argocd_renders_what_make_deploy_installs(repo: Repo, tmp_path: Path) -> None:
+    """Only the phase and the wave of db-sync differ."""
+    spec = application(repo)["spec"]
+    name = repo.deployment.project_name
+    assert spec["destination"]["namespace"] == name
+    found = render_source(repo, spec["source"], tmp_path)
+    code, output, errors = try_helm(repo.path, "template", name, "placement-chart", *VALUES)
+    assert code == 0, errors
+    expected = parse(output)
+    for job in of_kind("Job", expected):
+        if component(job) == "db-sync":
+            job["metadata"]["annotations"] |= WAVE
+    assert found == expected
+
+
+@with_argocd
+def test_argocd_ignores_replicas_only_under_an_autoscaler(repo: Repo) -> None:
+    """It never replaces objects, which would delete a running Job or Deployment."""
+    spec = application(repo)["spec"]
+    ignored = [item["jsonPointers"] for item in spec.get("ignoreDifferences", [])]
+    options = {"CreateNamespace=true"}
+    if repo.deployment.autoscaled:
+        options.add("RespectIgnoreDifferences=true")
+    assert ignored == ([["/spec/replicas"]] if repo.deployment.autoscaled else [])
+    assert set(spec["syncPolicy"]["syncOptions"]) == options
+
+
+@with_argocd
+def test_each_environment_has_the_application_of_the_deployment(repo: Repo, tmp_path: Path) -> None:
+    """Its place and its values are those of its folder; Helm evaluates the templates."""
+    found = load(repo.path / "gitops/argocd/applicationset.yaml")["spec"]
+    [generator] = found["generators"]
+    [pattern] = (item["path"] for item in generator["git"]["files"])
+    assert generator["git"]["repoURL"] == found["template"]["spec"]["source"]["repoURL"]
+    for name, values in ENVIRONMENTS.items():
+        path = Path("environments") / name
+        assert (path / "values.yaml").match(pattern)
+        made = evaluate(
+            tmp_path, found["template"], {**values, "path": {"path": str(path), "basename": name}}
+        )
+        assert made["metadata"]["name"] == f"{repo.deployment.project_name}-{name}"
+        expected = application(repo)["spec"]
+        environment = values["environment"]
+        expected["source"]["helm"]["valueFiles"].append(f"../{path}/values.yaml")
+        expected["destination"] = {
+            "name": environment.get("context", "in-cluster"),
+            "namespace": environment["namespace"],
+        }
+        assert made["spec"] == expected
+        check({**application(repo), **made})
+
+
+def evaluate(folder: Path, template: Any, parameters: dict[str, Any]) -> Any:
+    """Evaluate Go templates with parameters at their root, as an ApplicationSet does."""
+    chart = folder / "chart"
+    (chart / "templates").mkdir(parents=True, exist_ok=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: set\nversion: 1.0.0\n")
+    text = yaml.safe_dump(template, width=1000)
+    (chart / "templates/application.yaml").write_text(f"{{{{ with .Values }}}}{text}{{{{ end }}}}")
+    (chart / "values.yaml").write_text(yaml.safe_dump(parameters))
+    code, output, errors = try_helm(folder, "template", "set", "chart")
+    assert code == 0, errors
+    [made] = parse(output)
+    return made
+
+
+# ---- Flux ----
+
+
+def flux(repo: Repo) -> dict[str, Any]:
+    """Return the objects for Flux by kind."""
+    return {manifest["kind"]: manifest for manifest in objects(repo) if "spec" in manifest}
+
+
+@with_flux
+def test_the_helm_release_reads_the_values_files_in_their_order(repo: Repo) -> None:
+    """The ConfigMap of the environment comes last and is optional."""
+    [kustomization] = (manifest for manifest in objects(repo) if "configMapGenerator" in manifest)
+    [generated] = kustomization["configMapGenerator"]
+    release = flux(repo)["HelmRelease"]["spec"]
+    *own, environment = release["valuesFrom"]
+    assert [item["valuesKey"] for item in own] == [Path(file).name for file in generated["files"]]
+    assert {item["name"] for item in own} == {generated["name"]}
+    assert environment["optional"]
+    folder = repo.path / "gitops/flux"
+    files = [(folder / file).resolve() for file in generated["files"]]
+    known = {"values.yaml", "values.local.yaml"}
+    assert {file.relative_to(repo.path).as_posix() for file in files} - known == {
+        "values.image.yaml"
+    }
+
+
+@with_flux
+def test_the_helm_release_has_the_name_and_the_namespace_of_make_deploy(repo: Repo) -> None:
+    """So Flux upgrades an installed Helm release."""
+    found = flux(repo)
+    name = repo.deployment.project_name
+    assert found["HelmRelease"]["metadata"]["name"] == name
+    assert found["HelmRelease"]["spec"].keys().isdisjoint({"releaseName", "targetNamespace"})
+    assert found["Kustomization"]["spec"]["targetNamespace"] == name
+
+
+@with_flux
+def test_flux_gets_the_chart_of_the_release_and_verifies_it(repo: Repo) -> None:
+    """GitHub signs as the workflow, everybody else with the key in this repository."""
+    found = flux(repo)
+    source, name = found["OCIRepository"]["spec"], found["OCIRepository"]["metadata"]["name"]
+    assert found["HelmRelease"]["spec"]["chartRef"] == {"kind": "OCIRepository", "name": name}
+    deployment = repo.deployment
+    assert source["url"] == f"oci://{deployment.image_repository}/placement"
+    assert source["ref"] == {"tag": deployment.release}
+    assert source.get("secretRef", {}).get("name", "") == deployment.image_pull_secret
+    assert source["verify"]["provider"] == "cosign"
+    [kustomization] = (manifest for manifest in objects(repo) if "configMapGenerator" in manifest)
+    keys = kustomization.get("secretGenerator", [])
+    if deployment.ci == "github":
+        [signer] = source["verify"]["matchOIDCIdentity"]
+        workflow = "https://github.com/OWNER/REPOSITORY/.github/workflows/ci.yml@refs/heads/main"
+        assert re.fullmatch(signer["subject"], workflow)
+        assert re.fullmatch(signer["issuer"], "https://token.actions.githubusercontent.com")
+        assert keys == []
+    else:
+        [key] = keys
+        assert key["files"] == ["../../cosign.pub"]
+        assert source["verify"]["secretRef"] == {"name": key["name"]}
+
+
+@with_flux
+def test_flux_corrects_drift_except_the_replicas_under_an_autoscaler(repo: Repo) -> None:
+    drift = flux(repo)["HelmRelease"]["spec"]["driftDetection"]
+    assert drift["mode"] == "enabled"
+    ignored = [item["paths"] for item in drift.get("ignore", [])]
+    assert ignored == ([["/spec/replicas"]] if repo.deployment.autoscaled else [])
