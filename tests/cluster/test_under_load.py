@@ -13,6 +13,7 @@ from tenacity import retry, stop_after_delay, wait_fixed
 from tests.cluster.conftest import SMALL_REQUESTS, NewSite
 from tests.support.containers import CONNECTION, IMAGES
 from tests.support.deployments import cluster_problems
+from tests.support.load import Load
 from tests.support.servers import PASSWORD
 from tests.support.site import (
     BEHIND_THE_GATEWAY,
@@ -35,7 +36,7 @@ SERVED = (
     "connection.request('GET', '/'); print(connection.getresponse().headers['Served'])"
 )
 
-UnderLoad = Callable[[], AbstractContextManager[None]]
+UnderLoad = Callable[[], AbstractContextManager[list[Load]]]
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +61,9 @@ def under_load(
     """Load Placement while a block runs; a failed request fails the test."""
 
     @contextmanager
-    def under_load() -> Iterator[None]:
+    def under_load() -> Iterator[list[Load]]:
         with no_request_fails(gateway, site.host) as loads:
-            yield
+            yield loads
         record_property("figures", figures(loads))
         assert site.restarts() == 0
 
@@ -216,13 +217,13 @@ def test_a_changed_line_reaches_two_environments(
         site.make("deploy", "ENV=staging")
         assert served(staging, site.name) == ["changed"]
         assert served(site, site.name) == ["None"] * 2
-        with under_load():
+        with under_load() as loads:
             deploying = time.monotonic()
             site.make("deploy", "ENV=production")
             deployed = time.monotonic()
         assert served(site, site.name) == ["changed"] * 2
         times = f"build and load {loaded - committed:.0f} s, deploy {deployed - deploying:.0f} s"
-        record_property("figures", times)
+        record_property("figures", f"{times}, {figures(loads)}")
         staging.kubectl("delete", "secret", "staging")
         missing = f"staging: the Secret staging in {staging.name} lacks connection"
         assert cluster_problems(site) == [missing]
