@@ -41,11 +41,11 @@ check-renovate: ## Check renovate.json with Renovate's own validator, from npm
 	@tools/check-renovate
 
 test: check ## Run all tests that need only this machine
-	@tools/bootstrap uv engine base lint charts
+	@tools/bootstrap uv engine base lint charts skopeo
 	$(PYTEST) --ignore tests/cluster
 
 test-all: check ## Run the same tests with every combination of parameters, for a schedule
-	@tools/bootstrap uv engine base lint charts
+	@tools/bootstrap uv engine base lint charts skopeo
 	$(PYTEST) --all --ignore tests/cluster
 
 test-questions: ## Test which answers are valid and which are refused
@@ -57,7 +57,7 @@ test-render: ## Test rendered files with linters and schemas
 	$(PYTEST) tests/render
 
 test-image: ## Test the image
-	@tools/bootstrap uv engine base
+	@tools/bootstrap uv engine base charts skopeo
 	$(PYTEST) tests/image
 
 test-stack: ## Test the image with databases, Keystone, releases and a devstack
@@ -73,7 +73,7 @@ test-tools: ## Test the programs in tools/ and the demo
 	$(PYTEST) tests/tools
 
 test-cluster: ## Test the chart on the cluster of KUBECONFIG; CLUSTER_LOAD loads images
-	@tools/bootstrap uv engine base charts
+	@tools/bootstrap uv engine base charts skopeo
 	@# The tests mostly wait, so more workers than cores are faster.
 	$(PYTEST) --numprocesses 3 tests/cluster
 

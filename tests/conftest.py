@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.support.galera",
     "tests.support.mysql",
     "tests.support.proxies",
+    "tests.support.registries",
     "tests.support.topologies",
     "tests.support.stack",
     "tests.support.repositories",

@@ -58,6 +58,7 @@ SERVERS = {
     "postgresql": InCluster(5432, (("DATABASE_PASSWORD", PASSWORD),), ("-c", "fsync=off")),
     "mariadb": InCluster(3306, (("DATABASE_PASSWORD", PASSWORD),)),
     "memcached": InCluster(11211),
+    "registry": InCluster(5000),
     "keystone": InCluster(
         5000, (("KEYSTONE_ADMIN_PASSWORD", PASSWORD), ("KEYSTONE_REGION", "RegionOne"))
     ),

@@ -64,7 +64,9 @@ def test_unknown_part_is_refused(checkout: Path) -> None:
     """A misspelt part in the Makefile fails."""
     done = bootstrap(checkout, "helmet")
     assert done.returncode != 0
-    assert "unknown part 'helmet': use uv, engine, base, lint, charts or maven" in done.stdout
+    assert (
+        "unknown part 'helmet': use uv, engine, base, lint, charts, skopeo or maven" in done.stdout
+    )
 
 
 def test_installed_uv_is_used(checkout: Path) -> None:

@@ -26,7 +26,7 @@ VALUES = Path("values.image.yaml")
 CHART = Path("placement-chart")
 BILL = Path("sbom.cdx.json")
 # All tools of this folder read this file: skopeo, helm and cosign.
-CREDENTIALS = Path.home() / ".docker/config.json"
+CREDENTIALS = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker")) / "config.json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 
 
@@ -131,7 +131,10 @@ def push_chart(repository: str, version: str) -> str:
     plain = ["--plain-http"] if registry.is_plain(repository) else []
     with TemporaryDirectory() as work:
         package = ("package", str(CHART), "--version", version, "--destination", work)
-        registry.run("helm", *package)
+        try:
+            registry.run("helm", *package)
+        except registry.RegistryError as error:
+            sys.exit(f"{CHART} cannot be packaged: {error}")
         [file] = Path(work).iterdir()
         registry.run("helm", "push", *plain, str(file), f"oci://{repository}")
     return registry.digest(f"{repository}/placement", version.replace("+", "_"))

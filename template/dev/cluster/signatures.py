@@ -43,7 +43,7 @@ def sign(repository: str, key: str, *bills: str) -> None:
 
 
 def verify(repository: str, signer: str, issuer: str) -> None:
-    """Verify the signatures, and each byte of the image."""
+    """Verify the signatures, and each byte of the image and the chart."""
     image, chart = pushed(repository)
     if PUBLIC_KEY.exists():
         trust = ["--key", str(PUBLIC_KEY), "--private-infrastructure"]
@@ -54,8 +54,9 @@ def verify(repository: str, signer: str, issuer: str) -> None:
     try:
         registry.run("cosign", "verify", *trust, image, chart)
         registry.run("cosign", "verify-attestation", "--type=cyclonedx", *trust, image)
-        with TemporaryDirectory() as work:  # skopeo compares each part with its digest
-            registry.copy(repository, f"docker://{image}", f"dir:{work}")
+        for each in (image, chart):
+            with TemporaryDirectory() as work:  # skopeo compares each part with its digest
+                registry.copy(repository, f"docker://{each}", f"dir:{work}")
     except registry.RegistryError as error:
         sys.exit(f"The image is not verified. {registry.explain(repository, error)}")
     print(f"Verified: {image}\n          {chart}")
