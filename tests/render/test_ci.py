@@ -24,8 +24,15 @@ from tests.support.template import ROOT, Render, load
 from tests.support.variants import every_variant
 
 # The programs that a step may start. None of them installs a tool in whatever version is newest.
-KNOWN = {"apt-get", "dev/ci/install-tools", "dev/ci/template-update", "make"}
-STEPS = ["make lint", "make build", "make up", "make test", "make chart-test"]
+KNOWN = {"apt-get", "dev/ci/install-tools", "dev/ci/template-update", "make", "install"}
+STEPS = {
+    "check": ["make lint", "make chart-test"],
+    "test": ["make build", "make up", "make test", "make save"],
+    "publish": ["make login push sign verify"],
+    "deploy": ["make login verify deploy"],
+}
+# The jobs that have secrets, besides the one that proposes updates.
+WITH_SECRETS = ("publish", "deploy")
 SCHEMA = ["check-jsonschema", "--builtin-schema"]
 COMMON = ["dev/ci/install-tools", "dev/ci/template-update", "renovate.json"]
 FILES = {
@@ -54,8 +61,23 @@ def jobs(repo: Repo) -> dict[str, Any]:
             name: job for flow in workflows(repo).values() for name, job in flow["jobs"].items()
         }
     read = load(repo.path / ".gitlab-ci.yml")
-    named = {name: job for name, job in read.items() if name not in ("include", ".debian")}
-    return {name: read[job["extends"]] | job for name, job in named.items()}
+
+    def extended(job: dict[str, Any]) -> dict[str, Any]:
+        parent = extended(read[job["extends"]]) if "extends" in job else {}
+        return {
+            **parent,
+            **job,
+            "variables": {**parent.get("variables", {}), **job.get("variables", {})},
+        }
+
+    hidden = {name for name in read if name.startswith(".")} | {"include"}
+    return {name: extended(read[name]) for name in read.keys() - hidden}
+
+
+def make_lines(job: dict[str, Any]) -> list[str]:
+    """Return the commands of a job that run make, without variables."""
+    lines = [line for line in commands(job) if line.startswith("make")]
+    return [" ".join(word for word in line.split() if "=" not in word) for line in lines]
 
 
 def commands(job: dict[str, Any]) -> list[str]:
@@ -97,12 +119,16 @@ def test_each_file_has_the_schema_of_its_service(pattern: str, check: list[str])
 
 
 def test_jobs_have_only_the_permissions_that_they_need(service: Repo) -> None:
-    """Only the job that pushes an update may write, and no clone keeps a token."""
-    may_write = {"propose": {"contents": "write", "pull-requests": "write"}}
+    """Only the jobs that push something may write, and no clone keeps a token."""
+    permissions = {
+        "propose": {"contents": "write", "pull-requests": "write"},
+        "publish": {"contents": "read", "id-token": "write", "packages": "write"},
+        "deploy": {"contents": "read", "packages": "read"},
+    }
     for workflow in workflows(service).values():
         assert workflow["permissions"] == {"contents": "read"}
         for name, job in workflow["jobs"].items():
-            assert job.get("permissions") == may_write.get(name)
+            assert job.get("permissions") == permissions.get(name)
             checkouts = [
                 step for step in job["steps"] if "actions/checkout" in step.get("uses", "")
             ]
@@ -126,14 +152,16 @@ def test_actions_images_and_tools_are_pinned(service: Repo) -> None:
 
 def test_changes_are_tested_and_a_schedule_proposes_updates(service: Repo) -> None:
     """No pipeline does both, and each step is an existing target of make."""
-    test, update, propose = jobs(service).values()
-    assert [line for line in commands(test) if line.startswith("make")] == STEPS
-    assert {step.removeprefix("make ") for step in STEPS} <= targets(service.path)
+    found = jobs(service)
+    assert {name: make_lines(found[name]) for name in STEPS} == STEPS
+    words = {word for lines in STEPS.values() for line in lines for word in line.split()}
+    assert words - {"make"} <= targets(service.path)
     if service.deployment.ci == "gitlab":
         scheduled = '$CI_PIPELINE_SOURCE == "schedule"'
-        assert test["rules"][0] == {"if": scheduled, "when": "never"}
-        assert update["rules"] == propose["rules"] == [{"if": scheduled}]
-        assert propose["resource_group"]
+        for name in ("check", "test"):
+            assert found[name]["rules"][0] == {"if": scheduled, "when": "never"}
+        assert found["update"]["rules"] == found["propose"]["rules"] == [{"if": scheduled}]
+        assert found["propose"]["resource_group"]
     else:
         read = workflows(service)
         # YAML 1.1 reads the word `on` as true.
@@ -144,7 +172,7 @@ def test_changes_are_tested_and_a_schedule_proposes_updates(service: Repo) -> No
 
 def test_job_with_the_token_runs_no_newer_template(service: Repo) -> None:
     """It gets the patch of the job without a secret, outside its clone, and installs nothing."""
-    _, update, propose = jobs(service).values()
+    update, propose = (jobs(service)[name] for name in ("update", "propose"))
     assert "dev/ci/template-update make" in commands(update)[-1]
     assert "dev/ci/template-update propose" in commands(propose)[-1]
     assert not [line for line in commands(propose) if "install-tools" in line or "maintain" in line]
@@ -165,6 +193,34 @@ def test_job_with_the_token_runs_no_newer_template(service: Repo) -> None:
         assert handed["name"] == taken["name"]
         assert handed["path"].startswith("${{ runner.temp }}/")
         assert taken["path"].startswith("${{ runner.temp }}/")
+
+
+def test_only_the_default_branch_is_pushed_and_deployed(service: Repo) -> None:
+    """After all checks, by the only jobs with secrets, and if a variable allows it."""
+    found = jobs(service)
+    for name in found.keys() - {*WITH_SECRETS, "propose"}:
+        assert not re.search(r"secrets\.|github\.token|PASSWORD", yaml.safe_dump(found[name])), name
+    architectures = {"test-arm64"}
+    if service.deployment.ci == "github":
+        assert workflows(service)["ci.yml"][True]["push"] == {"branches": ["main"]}
+        assert found["publish"]["if"] == "github.event_name == 'push' && vars.PUBLISH == 'true'"
+        assert found["deploy"]["if"] == "vars.DEPLOY == 'true'"
+        architectures = set(found["test"]["strategy"]["matrix"]["runner"])
+        assert architectures == {"ubuntu-24.04", "ubuntu-24.04-arm"}
+    else:
+        conditions = {
+            "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH",
+            '$CI_PIPELINE_SOURCE == "push"',
+            '$PUBLISH == "true"',
+        }
+        for name in WITH_SECRETS:
+            [rule] = found[name]["rules"]
+            assert conditions <= set(rule["if"].split(" && ")), name
+        assert architectures <= found.keys()
+    needs = [need if isinstance(need, str) else need["job"] for need in found["publish"]["needs"]]
+    assert {"check", "test"} <= set(needs)
+    assert found["deploy"]["needs"] in ("publish", ["publish"])
+    assert found["deploy"]["environment"] == "production"
 
 
 @dataclass(frozen=True)
@@ -200,10 +256,9 @@ def job(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 @pytest.mark.xdist_group("lint")
-@pytest.mark.parametrize("step", ["make lint", "make chart-test"])
+@pytest.mark.parametrize("step", STEPS["check"])
 def test_the_steps_without_an_engine_pass(job: Job, step: str) -> None:
-    """The tests of the backends run the other steps."""
-    assert step in STEPS
+    """The tests of the backends and of the registry run the other steps."""
     done = job.run(step)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -297,11 +352,13 @@ def test_install_tools_has_the_versions_that_the_template_is_tested_with() -> No
         version = re.search(rf"^\s{re.escape(module)} (\S+) // indirect$", modules, re.MULTILINE)
         assert version
         assert url.format(version[1]) in text
-    uv = re.search(r"^uv==(\S+) --hash=(sha256:[0-9a-f]{64})$", text, re.MULTILINE)
+    uv = re.search(r"^uv==(\S+) (.*?)\nEND$", text, re.MULTILINE | re.DOTALL)
     assert uv
+    hashes = re.findall(r"--hash=sha256:[0-9a-f]{64}", uv[2])
+    assert len(hashes) == 2  # one for each architecture
     locked = (ROOT / "tools/uv.txt").read_text()
     assert f"uv=={uv[1]} " in locked
-    assert f"--hash={uv[2]}" in locked
+    assert all(each in locked for each in hashes)
 
 
 def test_uv_is_installed_only_with_the_expected_hash(tmp_path: Path) -> None:
@@ -320,15 +377,19 @@ def test_uv_is_installed_only_with_the_expected_hash(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tool", "member"), [("helm", "linux-amd64/helm"), ("helm-unittest", "untt-linux-amd64")]
+    ("tool", "member"),
+    [("helm", "linux-amd64/helm"), ("helm-unittest", "untt-linux-amd64"), ("cosign", "")],
 )
-def test_an_archive_is_installed_only_with_the_expected_checksum(
+def test_a_download_is_installed_only_with_the_expected_checksum(
     tool: str, member: str, tmp_path: Path
 ) -> None:
-    """The archive here is laid out like the real one."""
+    """The archive here is laid out like the real one; cosign's download is the program itself."""
     archive, script = tmp_path / "archive.tgz", tmp_path / "install-tools"
-    with tarfile.open(archive, "w:gz", compresslevel=1) as made:
-        made.add(str(shutil.which(tool)), member)
+    if member:
+        with tarfile.open(archive, "w:gz", compresslevel=1) as made:
+            made.add(str(shutil.which(tool)), member)
+    else:
+        archive.write_text("#!/bin/sh\n")
     text, replaced = re.subn(
         rf"https://\S+/{tool}-(?:v\d|linux)\S+", archive.as_uri(), TOOLS.read_text()
     )
@@ -355,4 +416,4 @@ def test_an_archive_is_installed_only_with_the_expected_checksum(
 def test_an_unknown_tool_is_refused(tmp_path: Path) -> None:
     done = install(TOOLS, tmp_path / "bin", "kubectl")
     assert done.returncode == 1
-    assert "there is no tool 'kubectl': use uv, helm or helm-unittest" in done.stderr
+    assert "there is no tool 'kubectl': use uv, helm, helm-unittest or cosign" in done.stderr

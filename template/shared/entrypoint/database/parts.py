@@ -49,8 +49,7 @@ def compose_url() -> None:
     ).render_as_string(hide_password=False)
     options = f"?{parts['OPTIONS']}" if parts["OPTIONS"] else ""
     os.environ[CONNECTION] = literal(url + options)
-    # No message shows the URL, and no single file contains it.
-    from_file[CONNECTION] = ""
+    from_file.add(CONNECTION)
 
 
 def check(part: str, parts: dict[str, str], is_valid: object, problem: str) -> None:
