@@ -6,6 +6,7 @@
 #   online-data-migrations [--max-count N]   migrate old rows, also while Placement serves
 #   import-sqlite [PATH]            copy an SQLite file into the empty database of a server
 #   check-config [--database [--json]]   check the settings, and with --database the database
+#   check-keystone                  log in to Keystone as Placement does
 #   smoke-test [URL]                test the Placement at URL, or the one in this container
 #   token                           print a token for tests
 #   load-test URL CLIENTS SECONDS   put load on a running Placement; prints a line of JSON each second

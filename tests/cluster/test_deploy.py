@@ -27,7 +27,13 @@ from tests.support.deployments import (
 )
 from tests.support.site import Site
 
-WITH_MYSQL: dict[str, Any] = {"database": "mysql", "replicas": 2, "network_policy": True}
+WITH_MYSQL: dict[str, Any] = {
+    "database": "mysql",
+    "scaling": "autoscale",
+    "autoscale_min": 2,
+    "autoscale_max": 2,
+    "network_policy": True,
+}
 # What some clusters need. The namespace has a quota for CPU limits.
 FOR_OTHER_CLUSTERS = f"""{SMALL_REQUESTS}\
   limits:
@@ -38,13 +44,15 @@ service: {{internalTrafficPolicy: Cluster, ipFamilyPolicy: SingleStack}}
 startupProbe: {{failureThreshold: 100}}
 podAnnotations: {{linkerd.io/inject: enabled}}
 """
+VOLUME = "extraVolumes[0].name=a,extraVolumeMounts[0].name=a,extraVolumeMounts[0].mountPath=/a"
 # Values with which pods do not start, and what `make deploy` prints, within this many seconds.
 FAULTS = {
     "image.tag=none": 'ErrImagePull: .*:none"',
     "resources.limits.cpu=4": "FailedCreate: .*exceeded quota",
-    "keystoneCaSecret=missing": 'FailedMount: .*"missing" not found. Run `make secrets`',
-    "extraEnv[0].name=OS_API__NONE,extraEnv[0].value=x": "CrashLoopBackOff.*OS_API__NONE",
+    "nodeSelector.rack=none": "Unschedulable: .*didn't match Pod's node affinity/selector",
+    f"{VOLUME},extraVolumes[0].configMap.name=none": 'FailedMount: .*"none" not found',
 }
+MISSPELT = "extraEnv[0].name=OS_API__NONE,extraEnv[0].value=x"
 CAUSE_SECONDS = 45
 # A renewed certificate is served this many seconds after Kubernetes has updated the file.
 RENEWAL_SECONDS = 60
@@ -95,9 +103,11 @@ def test_a_deployment_with_sqlite_passes_its_tests(
         site = replace(cluster, variables=elsewhere(cluster, tmp_path))
         site.kubectl("create", "quota", "cpu", "--hard=limits.cpu=3")
         site.set_values(FOR_OTHER_CLUSTERS)
+        check_failed_install(site)
         check_deployment(site)
         site.make("load", "CLIENTS=1", "SECONDS=2")
         deployed = site.deployment()
+        check_refused_deploy(site)
         record_property("figures", check_failing_deploys(site))
         check_foreign_fields(site, deployed)
         check_missing_secrets(site, 0)
@@ -160,6 +170,30 @@ def check_foreign_fields(site: Site, deployed: dict[str, Any]) -> None:
     assert site.get("configmap", name)["data"] == settings
 
 
+def check_refused_deploy(site: Site) -> None:
+    """All missing Secrets are named at once, and nothing changes."""
+    before = site.helm("history", site.name)
+    more = "extraEnv[0].name=TZ,extraEnv[0].valueFrom.secretKeyRef"
+    values = f"keystoneCaSecret=ca,tls.podSecret=pods,{more}.name=more,{more}.key=zone"
+    done = site.try_make("deploy", f"HELM_ARGS=--set {values}")
+    assert done.returncode != 0
+    missing = "  the Secret ca with ca.crt\n  the Secret more with zone\n"
+    missing += "  the Secret pods with tls.crt and tls.key\nNothing was deployed."
+    assert missing in done.stderr
+    assert site.helm("history", site.name) == before
+
+
+def check_failed_install(site: Site) -> None:
+    """The log of a pod that Helm has deleted is in a file, until the next deploy."""
+    done = site.try_make("deploy", f"HELM_ARGS=--timeout 25s --set {MISSPELT}")
+    assert done.returncode != 0
+    cause = "placement: OS_API__NONE is not an option of placement"
+    assert f"CrashLoopBackOff. The last line of its log: {cause}" in done.stdout
+    assert "The logs of the containers that failed are in deploy.log." in done.stdout
+    assert cause in (site.repository / "deploy.log").read_text(encoding="utf-8")
+    assert site.helm("list", "--short") == ""
+
+
 def check_failing_deploys(site: Site) -> str:
     """The cause is printed soon. A killed deploy is recognized, and repaired by a command."""
     times = []
@@ -195,6 +229,9 @@ def test_a_deployment_with_https_passes_its_tests(
     with new_site(WITH_MYSQL) as site:
         create_certificate(site, tmp_path)
         site.set_values(f"{SMALL_REQUESTS}tls:\n  podSecret: pod-tls\n")
+        # A first install waits for all pods that the autoscaler starts.
+        site.make("deploy")
+        assert site.deployment()["status"]["availableReplicas"] == 2
         check_deployment(site)
         site.make("load", "CLIENTS=2", "SECONDS=2")
         before = set(site.pods())

@@ -13,8 +13,9 @@ from tenacity import retry, stop_after_delay, wait_fixed
 
 from extensions.deployment import Deployment
 from tests.cluster.conftest import NewSite
-from tests.support.deployments import check_deployment, check_missing_secrets
+from tests.support.deployments import changed_secret, check_deployment, check_missing_secrets
 from tests.support.load import Load, light_load
+from tests.support.servers import PASSWORD
 from tests.support.site import WITH_KEYSTONE, Site
 
 # The tests share a site, so one worker runs them in this order.
@@ -87,6 +88,34 @@ def test_a_deployment_with_keystone_and_an_ingress_passes_its_tests(
     site: Site, gateway: str
 ) -> None:
     check_deployment(site, gateway)
+
+
+# ---- What the repository says ----
+
+
+def test_a_deploy_closes_what_a_variable_has_opened(site: Site, client: httpx.Client) -> None:
+    """With noauth2, `admin` is a valid token of everybody."""
+    variable = "OS_API__AUTH_STRATEGY"
+    site.kubectl("set", "env", f"deployment/{site.name}", f"{variable}=noauth2")
+    wait_until_accepted(client, "admin")
+    removed = f"containers[placement].env[{variable}] of deployment/{site.name}"
+    assert f"it: {removed} was set by kubectl-set.\n" in site.make("deploy")
+    for _ in range(10):
+        refused = client.get("/resource_providers", headers={"x-auth-token": "admin"})
+        assert refused.status_code == 401
+
+
+def test_a_user_that_keystone_does_not_know_replaces_no_pod(site: Site) -> None:
+    before = set(site.pods())
+    with changed_secret(site, "placement-keystone", "username", "nobody"):
+        done = site.try_make("deploy")
+    assert done.returncode != 0
+    log = (site.repository / "deploy.log").read_text(encoding="utf-8")
+    for printed in (done.stdout, log):
+        assert "Keystone at http://keystone:5000/v3 refuses the username nobody: " in printed
+        assert "/etc/placement/secrets/placement-keystone/username" in printed
+        assert PASSWORD not in printed
+    assert set(site.pods()) == before
 
 
 # ---- A pod ----
@@ -183,7 +212,9 @@ def test_placement_recovers_from_an_outage_of_keystone(
         started = time.monotonic()
         refused = client.get("/resource_providers", headers={"x-auth-token": fresh[0]})
         took = time.monotonic() - started
-        time.sleep(OUTAGE)
+        # A fix can be deployed meanwhile.
+        assert "warning: keystone: http://keystone:5000/v3 does not answer" in site.make("deploy")
+        time.sleep(max(0, started + OUTAGE - time.monotonic()))
         assert are_all_ready(site)
     site.reconnect("keystone")
     back = time.monotonic()

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from tests.cluster.conftest import NewSite
-from tests.support.deployments import run_e2e
+from tests.support.deployments import changed_secret, run_e2e
 from tests.support.servers import PASSWORD
-from tests.support.site import BEHIND_THE_GATEWAY, OLD_AND_NEW, Site
+from tests.support.site import BEHIND_THE_GATEWAY, OLD_AND_NEW, Site, database_secret
 
 OLD, NEW = OLD_AND_NEW
 CONNECTION = "secretSettings.OS_PLACEMENT_DATABASE__CONNECTION"
@@ -51,11 +51,31 @@ def test_a_refused_release_changes_nothing(site: Site, gateway: str) -> None:
 
 
 def test_a_missing_secret_is_named(site: Site) -> None:
-    option = f"HELM_ARGS=--set {CONNECTION}.name=missing"
-    done = site.try_make("deploy", "HELM_RELEASE=other", option)
+    """By `make deploy` before it changes anything, and by the Job if Helm runs without make."""
+    option = f"{CONNECTION}.name=missing"
+    done = site.try_make("deploy", "HELM_RELEASE=other", f"HELM_ARGS=--set {option}")
+    assert done.returncode != 0
+    assert "  the Secret missing with connection\nNothing was deployed." in done.stderr
+    values = ("--values", "values.yaml", "--set", f"{option},httpRoute.enabled=false")
+    install = ("helm", "--namespace", site.name, "install", "other", "placement-chart", *values)
+    done = site.run(*install, "--rollback-on-failure")
     assert done.returncode != 0
     assert "/etc/placement/secrets/missing/connection" in done.stdout + done.stderr
     assert site.get("deployment", "--selector=app.kubernetes.io/instance=other")["items"] == []
+
+
+def test_a_refused_login_to_the_database_replaces_no_pod(site: Site) -> None:
+    before = set(site.pods())
+    wrong = database_secret("postgresql")["connection"].replace(PASSWORD, "wrong")
+    with changed_secret(site, "placement-database", "connection", wrong):
+        done = site.try_make("deploy")
+    assert done.returncode != 0
+    log = (site.repository / "deploy.log").read_text(encoding="utf-8")
+    for printed in (done.stdout, log):
+        assert 'password authentication failed for user "placement"' in printed
+        assert "/etc/placement/secrets/placement-database/connection" in printed
+        assert "wrong" not in printed
+    assert set(site.pods()) == before
 
 
 def test_two_helm_releases_share_a_namespace(site: Site, gateway: str) -> None:

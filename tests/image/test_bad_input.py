@@ -32,6 +32,8 @@ PARTS = {
     "DATABASE_PASSWORD": SECRET,
     "DATABASE_NAME": "placement",
 }
+# Without /v3, the client must find the versions of the API first.
+NO_VERSION = {"OS_KEYSTONE_AUTHTOKEN__AUTH_URL": "http://keystone.invalid:5000"}
 WITH_PASSWORD = {
     "OS_KEYSTONE_AUTHTOKEN__USERNAME": "placement",
     "OS_KEYSTONE_AUTHTOKEN__PASSWORD": SECRET,
@@ -336,6 +338,7 @@ WRONG_ARGUMENTS = (
     "check-config --database now",
     "check-config --database --json now",
     "smoke-test http://a http://b",
+    "check-keystone now",
     "token now",
     "load-test http://a 1",
     "load-test http://a 1 1 1",
@@ -396,6 +399,9 @@ def cases() -> dict[str, Case]:
         **{line: Case(tuple(line.split())) for line in (*WRONG_ARGUMENTS, "bash")},
         **{line: Case(tuple(line.split())) for line in BAD_REQUESTS},
         "token: no Keystone": Case(("token",), KEYSTONE | WITH_PASSWORD),
+        "check: no Keystone": Case(("check-keystone",), KEYSTONE | WITH_PASSWORD),
+        "check: no version": Case(("check-keystone",), KEYSTONE | WITH_PASSWORD | NO_VERSION),
+        "check: noauth2": Case(("check-keystone",), NOAUTH),
         "no schema": Case(("online-data-migrations",), NOAUTH),
     }
 
@@ -495,6 +501,22 @@ def test_client_command_refuses_wrong_values(line: str, outcomes: dict[str, Outc
 @in_one_container
 def test_token_reports_a_keystone_that_does_not_answer(outcomes: dict[str, Outcome]) -> None:
     assert "Keystone issued no token: " in refusal(outcomes["token: no Keystone"])
+
+
+@in_one_container
+@pytest.mark.parametrize("case", ["no Keystone", "no version"])
+def test_check_continues_without_a_keystone(case: str, outcomes: dict[str, Outcome]) -> None:
+    """A Keystone that is away must not prevent the upgrade to a fix."""
+    outcome = outcomes[f"check: {case}"]
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert "warning: keystone: http://keystone.invalid:5000" in outcome.stdout
+    assert "does not answer" in outcome.stdout
+
+
+@in_one_container
+def test_check_needs_no_keystone_with_noauth2(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes["check: noauth2"]
+    assert (outcome.returncode, outcome.stdout) == (0, "ok: keystone: not used\n")
 
 
 @in_one_container

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.support.site import Site
 from tests.support.template import load
@@ -48,3 +51,19 @@ def cluster_problems(site: Site) -> list[str]:
     done = site.try_make("doctor", "ARGS=--json --cluster")
     found = json.loads(done.stdout)["findings"]
     return [finding["problem"] for finding in found if finding["check"] == "cluster"]
+
+
+@contextmanager
+def changed_secret(site: Site, name: str, key: str, value: str) -> Iterator[None]:
+    """Change a key of a Secret for a while."""
+    before = site.get("secret", name)["data"][key]
+
+    def change(encoded: str) -> None:
+        patch = json.dumps({"data": {key: encoded}})
+        site.kubectl("patch", "secret", name, "--patch", patch)
+
+    change(base64.b64encode(value.encode()).decode())
+    try:
+        yield
+    finally:
+        change(before)

@@ -2,37 +2,73 @@
 
     deploy.py CONTEXT NAMESPACE RELEASE SELECTOR ARGUMENT...   # the arguments of `helm upgrade`
 
-It shows where the release goes, refuses to interfere with an unfinished one, and has Helm remove
-what others have set in the cluster. While Helm waits, it prints why pods do not start.
+It shows where the release goes, refuses to interfere with an unfinished one, names missing Secrets,
+and has Helm remove what others have set in the cluster. While Helm waits, it prints why pods do not
+start.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
-import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import contexts
 import foreign_fields
 import image_release
+import manifests
 import replicas
-from kubectl import Kubectl, output
+import secret_keys
+from helm import Release
+from kubectl import Kubectl, Object, output
 from rollout import Rollout
 
 # Between two looks at the pods.
 SECONDS = 3
-
-# The image in the chart's Deployment, in the manifests that Helm renders.
-IMAGE = re.compile(r'/templates/deployment\.yaml\n.*?\n +image: "([^"]*)"', re.DOTALL)
+# What `make secrets` runs, if the answers name Secrets.
+MAKE_SECRETS = Path(__file__).with_name("secrets.sh")
+CREATE = "`make secrets` prints the commands that create the Secrets of the answers."
 
 # The mark of each controller on what it deploys.
 CONTROLLERS = {
     "argocd.argoproj.io/tracking-id": "Argo CD",
     "helm.toolkit.fluxcd.io/name": "Flux",
 }
+
+
+def main(context: str, namespace: str, name: str, selector: str, *arguments: str) -> int:
+    """Show the target, check it, and upgrade."""
+    context = context or output("kubectl", "config", "current-context").strip()
+    kubectl = Kubectl(context, namespace)
+    release = Release(kubectl, name)
+    print(f"Context:      {context}")
+    print(f"Namespace:    {namespace}")
+    refuse_gitops(kubectl, selector)
+    print(f"Helm release: {name}, {release.revision()}")
+    rendered = release.render(*arguments)
+    objects = manifests.parse(kubectl, rendered)
+    image = manifests.image(objects)
+    print(f"Image:        {image}")
+    image_release.check(image)
+    manifests.print_difference(release.deployed(), rendered)
+    require_secrets(kubectl, objects)
+    contexts.confirm(context)
+    remove_foreign_fields(kubectl, selector)
+    replicas.keep(kubectl, selector)
+    command = release.upgrade(*arguments, "--description", image_release.description(rendered))
+    print(shlex.join(command), flush=True)
+    rollout = Rollout(kubectl, name)
+    code = run(command, rollout)
+    if code == 0 and (waiting := replicas.start_minimum(kubectl, selector)):
+        code = run(waiting, rollout)
+    if code:
+        rollout.report()
+        rollout.logs.save()
+    else:
+        for warning in rollout.logs.warnings():
+            print(warning)
+    return code
 
 
 def refuse_gitops(kubectl: Kubectl, selector: str) -> None:
@@ -48,58 +84,20 @@ def refuse_gitops(kubectl: Kubectl, selector: str) -> None:
                 )
 
 
-def render(command: list[str]) -> str:
-    """Return the manifests that a `helm upgrade` would apply; invalid values end here."""
-    # On the client side, the chart would not see the Secrets.
-    rendered = json.loads(output(*command, "--dry-run=server", "--output=json"))
-    return str(rendered["manifest"])
-
-
-def image(manifests: str) -> str:
-    """Return the image of the Deployment."""
-    found = IMAGE.search(manifests)
-    return found[1] if found else "none"
-
-
-def print_difference(before: str, after: str) -> None:
-    """Print how manifests change, if there were some before."""
-    if before:
-        texts = (lines(before), lines(after))
-        print(*difflib.unified_diff(*texts, "deployed", "new", lineterm=""), sep="\n")
-
-
-def lines(manifests: str) -> list[str]:
-    """Return the lines of all manifests except Secrets."""
-    parts = re.split(r"^---$", manifests, flags=re.MULTILINE)
-    shown = [part for part in parts if "\nkind: Secret\n" not in part]
-    return [line for part in shown for line in part.strip().splitlines()]
-
-
-def revision(kubectl: Kubectl, helm: list[str], release: str) -> str:
-    """Describe the last revision of the Helm release, or exit if it is unfinished."""
-    command = [*helm, "history", release, "--max=1", "--output=json"]
-    done = subprocess.run(command, text=True, capture_output=True, check=False)
-    if "release: not found" in done.stderr:
-        return "not installed yet"
-    if done.returncode:
-        sys.exit(done.stderr.strip())
-    [last] = json.loads(done.stdout)
-    number, status = last["revision"], last["status"]
-    if status.startswith("pending-"):
-        record = f"sh.helm.release.v1.{release}.v{number}"
-        sys.exit(
-            f"Revision {number} of the Helm release {release} is {status} since {last['updated']}: "
-            "another deploy runs, or was killed.\n"
-            "If none runs, delete the record of this revision, and deploy again:\n"
-            f"  {shlex.join(kubectl.command)} delete secret {record}"
+def require_secrets(kubectl: Kubectl, objects: list[Object]) -> None:
+    """Name all missing Secrets. Exit if pods need them, unless this deploy creates them."""
+    for secret in secret_keys.missing(kubectl, secret_keys.of_ingresses(objects)):
+        print(f"The Ingress serves no valid certificate without {secret}.")
+    needed = secret_keys.of_pods(objects)
+    for item in objects:
+        if item["kind"].endswith("Secret"):  # also an ExternalSecret or a SealedSecret
+            needed.pop(item["metadata"]["name"], None)
+    if missing := [f"  {secret}" for secret in secret_keys.missing(kubectl, needed)]:
+        print(
+            f"The pods need Secrets that the namespace {kubectl.namespace} lacks:", file=sys.stderr
         )
-    return f"revision {number}, {status}"
-
-
-def deployed(helm: list[str], release: str) -> str:
-    """Return the manifests of the last revision of the Helm release, if there is one."""
-    command = [*helm, "get", "manifest", release]
-    return subprocess.run(command, text=True, capture_output=True, check=False).stdout
+        print(*missing, sep="\n", file=sys.stderr)
+        sys.exit(f"Nothing was deployed. {CREATE if MAKE_SECRETS.exists() else ''}".strip())
 
 
 def remove_foreign_fields(kubectl: Kubectl, selector: str) -> None:
@@ -112,39 +110,16 @@ def remove_foreign_fields(kubectl: Kubectl, selector: str) -> None:
             foreign_fields.hand_over(kubectl, item)
 
 
-def main(context: str, namespace: str, release: str, selector: str, *arguments: str) -> int:
-    """Show the target, check it, and upgrade."""
-    context = context or output("kubectl", "config", "current-context").strip()
-    kubectl = Kubectl(context, namespace)
-    helm = ["helm", "--kube-context", context, "--namespace", namespace]
-    upgrade = [*helm, "upgrade", release, *arguments]
-    print(f"Context:      {context}")
-    print(f"Namespace:    {namespace}")
-    refuse_gitops(kubectl, selector)
-    print(f"Helm release: {release}, {revision(kubectl, helm, release)}")
-    manifests = render(upgrade)
-    print(f"Image:        {image(manifests)}")
-    image_release.check(image(manifests))
-    print_difference(deployed(helm, release), manifests)
-    contexts.confirm(context)
-    remove_foreign_fields(kubectl, selector)
-    replicas.keep(kubectl, selector)
-    upgrade += ["--description", image_release.description(manifests)]
-    print(shlex.join(upgrade), flush=True)
-    return run(upgrade, Rollout(kubectl, release))
-
-
 def run(command: list[str], rollout: Rollout) -> int:
     """Run a command, and print meanwhile why pods do not start."""
-    with subprocess.Popen(command) as helm:
+    with subprocess.Popen(command) as process:
         while True:
             try:
-                return helm.wait(SECONDS)
+                return process.wait(SECONDS)
             except subprocess.TimeoutExpired:
-                for problem in rollout.news():
-                    print(problem, flush=True)
+                rollout.report()
             except KeyboardInterrupt:  # Helm has it, too, and restores the last release
-                return helm.wait()
+                return process.wait()
 
 
 if __name__ == "__main__":

@@ -29,3 +29,20 @@ def keep(kubectl: Kubectl, selector: str) -> None:
             }
             command = ("apply", "--server-side", f"--field-manager={MANAGER}", "--filename=-")
             kubectl.output(*command, stdin=json.dumps(owned))
+
+
+def start_minimum(kubectl: Kubectl, selector: str) -> list[str]:
+    """Start the lowest number of pods that an autoscaler allows; return the command that waits.
+
+    Helm waits for the replicas that the Deployment has before the autoscaler acts, which is one.
+    """
+    for autoscaler in kubectl.get("horizontalpodautoscalers", "--selector", selector):
+        name, minimum = (
+            autoscaler["spec"]["scaleTargetRef"]["name"],
+            autoscaler["spec"]["minReplicas"],
+        )
+        for item in kubectl.get("deployments", "--selector", selector):
+            if 0 < item["spec"]["replicas"] < minimum:
+                kubectl.output("scale", f"deployment/{name}", f"--replicas={minimum}")
+        return [*kubectl.command, "rollout", "status", f"deployment/{name}", "--timeout=10m"]
+    return []

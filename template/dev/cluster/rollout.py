@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from kubectl import Kubectl
+from kubectl import Kubectl, Object
+from logs import Logs
 
 # Why a container does not start. Kubernetes reports all others in a message of the pod.
 STARTING = ("ContainerCreating", "PodInitializing")
-# Events that no state of a pod shows: a quota, or a missing Secret.
+# Events that no state of a pod shows: a quota, or a missing volume.
 EVENTS = ("FailedCreate", "FailedMount")
-MISSING_SECRET = r'secret ".*" not found|non-existent secret key'
 
 
 class Rollout:
@@ -20,15 +19,22 @@ class Rollout:
 
     def __init__(self, kubectl: Kubectl, release: str) -> None:
         """Note the events of earlier rollouts."""
-        self.kubectl, self.release = kubectl, release
+        self.kubectl = kubectl
+        self.labels = ("--selector", f"app.kubernetes.io/instance={release}")
+        self.logs = Logs(kubectl, *self.labels)
         self.reported: set[str] = set()
         self.earlier = {version(event) for event in kubectl.try_get("events")}
 
+    def report(self) -> None:
+        """Print the problems that it has not printed yet."""
+        for problem in self.news():
+            print(problem, flush=True)
+
     def news(self) -> Iterator[str]:
         """Yield each problem once."""
-        labels = ("--selector", f"app.kubernetes.io/instance={self.release}")
-        objects = self.kubectl.try_get("pods,replicasets,jobs", *labels)
+        objects = self.kubectl.try_get("pods,replicasets,jobs", *self.labels)
         pods = [item for item in objects if item["kind"] == "Pod"]
+        self.logs.read(pods)
         names = {item["metadata"]["name"] for item in objects}
         for problem in (*self.in_pods(pods), *self.in_events(names)):
             # A controller tries again with another name of the pod.
@@ -37,7 +43,7 @@ class Rollout:
                 self.reported.add(known)
                 yield problem
 
-    def in_pods(self, pods: list[dict[str, Any]]) -> Iterator[str]:
+    def in_pods(self, pods: list[Object]) -> Iterator[str]:
         """Yield the problems that the state of a pod shows."""
         for pod in pods:
             name, status = pod["metadata"]["name"], pod["status"]
@@ -45,12 +51,14 @@ class Rollout:
                 if condition.get("reason") == "Unschedulable":
                     yield f"{name}: Unschedulable: {condition['message']}"
             for container in status.get("containerStatuses", []):
+                cause = self.logs.cause(name, container["name"])
                 waiting = container["state"].get("waiting", {"reason": STARTING[0]})
                 if waiting["reason"] == "CrashLoopBackOff":
-                    log = self.kubectl.try_output("logs", "--previous", "--tail=1", name).strip()
-                    yield f"{name}: CrashLoopBackOff. The last line of its log: {log}"
+                    yield f"{name}: CrashLoopBackOff. The last line of its log: {cause}"
                 elif waiting["reason"] not in STARTING:
                     yield f"{name}: {waiting['reason']}: {waiting.get('message', '')}"
+                elif cause and pod["spec"]["restartPolicy"] == "Never":
+                    yield f"{name}: {container['name']} failed: {cause}"
 
     def in_events(self, names: set[str]) -> Iterator[str]:
         """Yield the problems that only an event reports."""
@@ -58,10 +66,9 @@ class Rollout:
             name, reason = event["involvedObject"]["name"], event["reason"]
             if name in names and reason in EVENTS and version(event) not in self.earlier:
                 message = event["message"].removeprefix("(combined from similar events): ")
-                advice = ". Run `make secrets`" if re.search(MISSING_SECRET, message) else ""
-                yield f"{name}: {reason}: {message}{advice}"
+                yield f"{name}: {reason}: {message}"
 
 
-def version(event: dict[str, Any]) -> tuple[str, str]:
+def version(event: Object) -> tuple[str, str]:
     """Return what identifies an event, and changes when it is repeated."""
     return event["metadata"]["uid"], event["metadata"]["resourceVersion"]

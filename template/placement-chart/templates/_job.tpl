@@ -1,11 +1,33 @@
+{{/* The component of the Job that runs before the pods are replaced; empty without such a Job. */}}
+{{- define "placement.firstJob" -}}
+{{- $settings := include "placement.withoutNull" .Values.settings | fromJson -}}
+{{- if ne .Values.migrations.mode "none" -}}
+{{- if ne .Values.database.backend "sqlite" -}}
+db-sync
+{{- else if eq (get $settings "OS_API__AUTH_STRATEGY") "keystone" -}}
+check-keystone
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The spec of a Job, from `dict "root" . "component" COMPONENT "command" SHELL "hook" BOOL`. */}}
 {{- define "placement.job" -}}
 {{- $root := .root -}}
 {{- $annotations := merge (dict) ($root.Values.migrations.podAnnotations | default dict) ($root.Values.podAnnotations | default dict) -}}
 {{- $labels := merge (dict) ($root.Values.migrations.podLabels | default dict) ($root.Values.podLabels | default dict) -}}
 {{- if .hook -}}
-# The command itself waits for servers that are not ready. One retry covers the loss of a node.
+# The command itself waits for servers that are not ready, so its failure ends the Job. One retry covers the
+# loss of a node.
 backoffLimit: 1
+podFailurePolicy:
+  rules:
+    - action: Ignore
+      onPodConditions:
+        - type: DisruptionTarget
+    - action: FailJob
+      onExitCodes:
+        operator: NotIn
+        values: [0]
 activeDeadlineSeconds: {{ $root.Values.migrations.activeDeadlineSeconds }}
 {{- else -}}
 # The Secrets and the database may be created after the Job.

@@ -3,7 +3,6 @@
 import functools
 import itertools
 import json
-import logging
 import math
 import os
 import queue
@@ -36,21 +35,19 @@ Result = tuple[float, str | None]
 
 def token() -> str:
     """Return a token of Placement's own user in Keystone; with noauth2, `admin` is one."""
-    from keystoneauth1 import exceptions, loading, session
-
     from entrypoint import options
 
     config = options.load()
     options.require_auth_strategy(config)
     if config.api.auth_strategy == "noauth2":
         return "admin"
-    # It would log to standard error what the error below contains.
-    logging.getLogger("keystoneauth").setLevel(logging.CRITICAL)
-    group = options.KEYSTONE_GROUP
-    auth = loading.load_auth_from_conf_options(config, group)
-    verify = config[group].cafile or True
+    # Imported only here, because it takes long to load.
+    from keystoneauth1 import exceptions
+
+    from entrypoint import keystone
+
     try:
-        return str(session.Session(auth, verify=verify, timeout=TIMEOUT).get_token())
+        return keystone.new_token(config)
     except exceptions.ClientException as error:
         raise StartError(f"Keystone issued no token: {error}") from error
 

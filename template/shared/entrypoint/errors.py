@@ -50,8 +50,9 @@ def report(text: object) -> None:
 
 def exit_with(error: StartError) -> NoReturn:
     """Report an error and end the process, from any thread and even inside uWSGI."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
     report(error)
-    sys.stdout.flush()
     os._exit(error.exit_code)
 
 

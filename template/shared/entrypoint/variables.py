@@ -41,8 +41,8 @@ REFUSED = {
 ignored: list[str] = []
 # No option needs more bytes than this.
 MAX_FILE = 64 * 1024
-# The options whose value came from a file: no message shows it.
-from_file: set[str] = set()
+# The options whose value came from a file, and its path: no message shows the value.
+from_file: dict[str, str] = {}
 
 Known = dict[str, tuple[str | None, cfg.Opt]]
 
@@ -146,8 +146,14 @@ def take(variable: str) -> str:
     if not path:
         raise StartError(f"{name} is empty: set it to the path of a file, or unset it")
     value = read_secret(f"{name}={path}", Path(path))
-    from_file.add(variable)
+    from_file[variable] = path
     return value
+
+
+def where(*variables: str) -> str:
+    """Return which files set variables, or the name of the first variable if no file does."""
+    files = [f"{name}_FILE={from_file[name]}" for name in variables if from_file.get(name)]
+    return " and ".join(files) or variables[0]
 
 
 def literal(value: str) -> str:

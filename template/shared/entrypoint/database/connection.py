@@ -17,11 +17,13 @@ from entrypoint import options
 from entrypoint.database import check_url, name_of
 from entrypoint.database.pool import interruptible
 from entrypoint.errors import StartError
-from entrypoint.variables import CONNECTION
+from entrypoint.variables import CONNECTION, where
 
 # Seconds, in addition to all retries, for a server that accepts the connection and never answers.
 GRACE = 5
 WRITABLE_VOLUME = f"Mount a volume at /var/lib/placement that uid {os.getuid()} can write"
+# The URL, and those of its parts that are wrong when a server refuses the user.
+URL = (CONNECTION, "DATABASE_USER", "DATABASE_PASSWORD")
 RESTORE = "restore the database from a complete backup"
 # The advice for an error whose text matches; the first match counts.
 ADVICE = {
@@ -86,8 +88,8 @@ def advice(error: BaseException) -> str:
         if re.search(pattern, str(error)):
             return text
     if isinstance(error, NoAnswerError | db_exception.DBConnectionError):
-        return f"Start the database, or correct {CONNECTION}"
-    return f"Correct the database's settings, or {CONNECTION}"
+        return f"Start the database, or correct {where(*URL)}"
+    return f"Correct the database's settings, or {where(*URL)}"
 
 
 def connect(config: cfg.ConfigOpts) -> sa.Engine:

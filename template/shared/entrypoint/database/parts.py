@@ -49,7 +49,8 @@ def compose_url() -> None:
     ).render_as_string(hide_password=False)
     options = f"?{parts['OPTIONS']}" if parts["OPTIONS"] else ""
     os.environ[CONNECTION] = literal(url + options)
-    from_file.add(CONNECTION)
+    # No message shows the URL, and no single file contains it.
+    from_file[CONNECTION] = ""
 
 
 def check(part: str, parts: dict[str, str], is_valid: object, problem: str) -> None:

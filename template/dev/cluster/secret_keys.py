@@ -1,0 +1,78 @@
+"""The Secrets that the pods and the Ingress need, and which of them are missing."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+from kubectl import Kubectl, Object
+
+# The keys of each Secret, by its name.
+Keys = dict[str, set[str]]
+
+TLS = {"tls.crt", "tls.key"}
+# Prints the names of the keys, and no values.
+NAMES = "go-template={{range $key, $value := .data}}{{$key}} {{end}}"
+
+
+def of_pods(objects: list[Object]) -> Keys:
+    """Return the Secrets without which pods do not start."""
+    found: Keys = {}
+    for item in objects:
+        pod = item.get("spec", {}).get("template", {}).get("spec", {})
+        containers = [*pod.get("initContainers", []), *pod.get("containers", [])]
+        references = [reference for each in containers for reference in of_variables(each)]
+        references += [
+            r for volume in pod.get("volumes", []) for r in of_volume(volume, containers)
+        ]
+        references += [(each, {".dockerconfigjson"}) for each in pod.get("imagePullSecrets", [])]
+        for secret, keys in references:
+            if not secret.get("optional"):
+                found.setdefault(secret.get("secretName") or secret["name"], set()).update(keys)
+    return found
+
+
+def of_variables(container: Object) -> Iterator[tuple[Object, set[str]]]:
+    """Yield the references of a container's variables, each with its keys."""
+    for variable in container.get("env", []):
+        if secret := variable.get("valueFrom", {}).get("secretKeyRef"):
+            yield secret, {secret["key"]}
+    for source in container.get("envFrom", []):
+        if secret := source.get("secretRef"):
+            yield secret, set()
+
+
+def of_volume(volume: Object, containers: list[Object]) -> Iterator[tuple[Object, set[str]]]:
+    """Yield the references of a volume. A whole Secret has the keys that variables use as files."""
+    for source in [volume, *volume.get("projected", {}).get("sources", [])]:
+        if secret := source.get("secret"):
+            items = {item["key"] for item in secret.get("items", [])}
+            yield secret, items or set(files(volume["name"], containers))
+
+
+def files(volume: str, containers: list[Object]) -> Iterator[str]:
+    """Yield the names of the files in a volume that are the values of variables."""
+    for container in containers:
+        values = [str(variable.get("value")) for variable in container.get("env", [])]
+        for mount in container.get("volumeMounts", []):
+            folder = mount["mountPath"].rstrip("/") + "/"
+            if mount["name"] == volume:
+                yield from (path.removeprefix(folder) for path in values if path.startswith(folder))
+
+
+def of_ingresses(objects: list[Object]) -> Keys:
+    """Return the Secrets with certificates, which cert-manager may create after the Ingress."""
+    ingresses = [item["spec"] for item in objects if item["kind"] == "Ingress"]
+    return {tls["secretName"]: TLS for spec in ingresses for tls in spec.get("tls", [])}
+
+
+def missing(kubectl: Kubectl, needed: Keys) -> Iterator[str]:
+    """Name each Secret that is missing, or lacks keys. One that kubectl may not read is neither."""
+    for name, keys in sorted(needed.items()):
+        command = [*kubectl.command, "get", "secret", name, "--output", NAMES]
+        done = subprocess.run(command, text=True, capture_output=True, check=False)
+        lacking = " and ".join(sorted(keys - {*done.stdout.split()}))
+        if "(NotFound)" in done.stderr:
+            yield f"the Secret {name}" + (f" with {lacking}" if lacking else "")
+        elif done.returncode == 0 and lacking:
+            yield f"{lacking} in the Secret {name}"

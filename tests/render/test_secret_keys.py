@@ -1,0 +1,35 @@
+"""The Secrets that `make deploy` looks for, from the manifests that Helm renders."""
+
+from __future__ import annotations
+
+import secret_keys
+from extensions.deployment import Deployment
+from tests.render.conftest import Repo
+from tests.support.chart import manifests
+from tests.support.variants import every_variant
+
+OPTIONAL = {"name": "x", "key": "x", "optional": True}
+
+
+def of_answers(deployment: Deployment) -> dict[str, set[str]]:
+    """Return the Secrets that `make secrets` creates."""
+    secrets = (secret.split(":") for secret in deployment.cluster_secrets)
+    return {name: set(keys.split(",")) for name, keys, *_ in secrets}
+
+
+@every_variant
+def test_they_are_those_that_make_secrets_creates(repo: Repo) -> None:
+    objects = [*manifests(repo.path)]
+    found = secret_keys.of_pods(objects) | secret_keys.of_ingresses(objects)
+    assert found == of_answers(repo.deployment)
+
+
+def test_optional_ones_are_not_needed() -> None:
+    container = {
+        "env": [{"name": "X", "valueFrom": {"secretKeyRef": OPTIONAL}}],
+        "envFrom": [{"secretRef": OPTIONAL}],
+    }
+    volumes = [{"name": "v", "secret": {"secretName": "x", "optional": True}}]
+    pod = {"containers": [container], "volumes": volumes}
+    item = {"kind": "Deployment", "spec": {"template": {"spec": pod}}}
+    assert secret_keys.of_pods([item]) == {}
