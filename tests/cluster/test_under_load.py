@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -214,8 +215,12 @@ def test_a_changed_line_reaches_two_environments(
         site.make("build", f"IMAGE={IMAGES}:{tag}", f"ENGINE={engine}")
         load_image(f"{IMAGES}:{tag}")
         loaded = time.monotonic()
+        assert "not installed yet" in site.make("diff", "ENV=staging")
+        assert staging.get("deployments")["items"] == []
         site.make("deploy", "ENV=staging")
         assert served(staging, site.name) == ["changed"]
+        difference = site.make("diff", "ENV=production")
+        assert re.search(rf'^\+ +image: "{IMAGES}:{tag}"$', difference, re.MULTILINE)
         assert served(site, site.name) == ["None"] * 2
         with under_load() as loads:
             deploying = time.monotonic()

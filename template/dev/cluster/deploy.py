@@ -1,10 +1,10 @@
-"""Run `helm upgrade` after checks that Helm lacks.
+"""Run `helm upgrade` after checks that Helm lacks, or only print what it would change.
 
-    deploy.py CONTEXT NAMESPACE RELEASE SELECTOR ARGUMENT...   # the arguments of `helm upgrade`
+    deploy.py deploy|diff CONTEXT NAMESPACE RELEASE SELECTOR ARGUMENT...
 
-It shows where the release goes, refuses to interfere with an unfinished one, names missing Secrets,
-and has Helm remove what others have set in the cluster. While Helm waits, it prints why pods do not
-start.
+The last arguments are those of `helm upgrade`. This program shows where the release goes, refuses
+to interfere with an unfinished one, names missing Secrets, and has Helm remove what others have set
+in the cluster. While Helm waits, it prints why pods do not start.
 """
 
 from __future__ import annotations
@@ -37,14 +37,17 @@ CONTROLLERS = {
 }
 
 
-def main(context: str, namespace: str, name: str, selector: str, *arguments: str) -> int:
+def main(
+    action: str, context: str, namespace: str, name: str, selector: str, *arguments: str
+) -> int:
     """Show the target, check it, and upgrade."""
     context = context or output("kubectl", "config", "current-context").strip()
     kubectl = Kubectl(context, namespace)
     release = Release(kubectl, name)
     print(f"Context:      {context}")
     print(f"Namespace:    {namespace}")
-    refuse_gitops(kubectl, selector)
+    if action == "deploy":
+        refuse_gitops(kubectl, selector)
     print(f"Helm release: {name}, {release.revision()}")
     rendered = release.render(*arguments)
     objects = manifests.parse(kubectl, rendered)
@@ -52,6 +55,9 @@ def main(context: str, namespace: str, name: str, selector: str, *arguments: str
     print(f"Image:        {image}")
     image_release.check(image)
     manifests.print_difference(release.deployed(), rendered)
+    if action == "diff":
+        print_foreign_fields(kubectl, selector)
+        return 0
     require_secrets(kubectl, objects)
     contexts.confirm(context)
     remove_foreign_fields(kubectl, selector)
@@ -98,6 +104,13 @@ def require_secrets(kubectl: Kubectl, objects: list[Object]) -> None:
         )
         print(*missing, sep="\n", file=sys.stderr)
         sys.exit(f"Nothing was deployed. {CREATE if MAKE_SECRETS.exists() else ''}".strip())
+
+
+def print_foreign_fields(kubectl: Kubectl, selector: str) -> None:
+    """Name what others have set, which a deploy removes."""
+    for item in foreign_fields.get_objects(kubectl, selector):
+        for name in foreign_fields.names(item):
+            print(f"To be removed, because this repository does not contain it: {name}.")
 
 
 def remove_foreign_fields(kubectl: Kubectl, selector: str) -> None:
