@@ -92,6 +92,27 @@ def image(built: Callable[[str], Path]) -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
+def image_without_speed(
+    engine: str, image: Callable[[str], str], render: Render, once: Once, shared_folder: Path
+) -> Callable[[str], str]:
+    """Build the image of a release without the patches for speed, and return its name."""
+
+    def image_without_speed(release: str) -> str:
+        name = f"{image(release)}-fixes"
+        repository = shared_folder / f"fixes-{release}"
+
+        def build() -> None:
+            shutil.copytree(render({"release": release}), repository)
+            options = (f"ENGINE={engine}", f"IMAGE={name}", "PATCHES=fixes")
+            succeed("make", "-C", repository, "build", *options)
+
+        once(f"fixes-{release}", build)
+        return name
+
+    return image_without_speed
+
+
+@pytest.fixture(scope="session")
 def newest(image: Callable[[str], str]) -> str:
     """Return the image of the newest release."""
     return image(NEWEST)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
 import unittest
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -45,12 +47,78 @@ UNSORTED = (
 )
 
 
+# Headers whose values differ between two answers to the same request.
+VOLATILE = ("date", "last-modified", "x-openstack-request-id")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Another Placement on the same database, which must answer each GET request equally."""
+
+    client: httpx.Client
+    different: list[str] = field(default_factory=list)
+
+    def compare(self, response: httpx.Response) -> None:
+        """Send a GET request to the other Placement as well, and note a different answer."""
+        request = response.request
+        if request.method != "GET":
+            return
+        response.read()
+        url = request.url.copy_with(host=self.client.base_url.host, port=self.client.base_url.port)
+        headers = [(name, value) for name, value in request.headers.raw if name.lower() != b"host"]
+        other = self.client.get(url, headers=headers)
+        if "limit=" in str(url.query) and response.is_success:
+            whole = self.client.get(url.copy_remove_param("limit"), headers=headers)
+            same = is_choice(response, whole) and is_choice(other, whole)
+            same = same and len(requests_of(response)) == len(requests_of(other))
+        else:
+            same = comparable(response) == comparable(other)
+        if not same:
+            self.different.append(f"{url}: {comparable(response)} {comparable(other)}")
+
+
 @dataclass(frozen=True)
 class Service:
-    """A running Placement, and the URL of its database for this host."""
+    """A running Placement, the URL of its database for this host, and what it is compared with."""
 
     url: httpx.URL
     database: sa.URL
+    comparison: Comparison | None = None
+
+
+def comparable(response: httpx.Response) -> tuple[int, list[tuple[str, str]], str]:
+    """Return what two answers to the same request have in common.
+
+    Placement keeps candidates in a set, whose order differs between two processes.
+    """
+    headers = [item for item in response.headers.multi_items() if item[0] not in VOLATILE]
+    body = re.sub(r"req-[0-9a-f-]{36}", "", response.text)
+    if response.is_success and response.url.path == "/allocation_candidates":
+        body = sort_lists(json.loads(body))
+    return response.status_code, headers, body
+
+
+def sort_lists(value: Any) -> str:
+    """Return JSON in which the order of lists and of keys does not matter."""
+    if isinstance(value, dict):
+        value = {key: sort_lists(each) for key, each in value.items()}
+    if isinstance(value, list):
+        value = sorted(map(sort_lists, value))
+    return json.dumps(value, sort_keys=True)
+
+
+def requests_of(response: httpx.Response) -> list[Any]:
+    """Return the allocation requests of an answer."""
+    found: list[Any] = response.json()["allocation_requests"]
+    return found
+
+
+def is_choice(response: httpx.Response, whole: httpx.Response) -> bool:
+    """Return whether the candidates are among those of an answer without a limit."""
+    summaries = whole.json()["provider_summaries"].items()
+    return all(each in requests_of(whole) for each in requests_of(response)) and (
+        response.json()["provider_summaries"].items() <= summaries
+    )
 
 
 def run(folder: Path, name: str, service: Service) -> tuple[int, unittest.TestResult]:
@@ -76,6 +144,10 @@ def run(folder: Path, name: str, service: Service) -> tuple[int, unittest.TestRe
         intercept=None,
         handlers=[handler() for handler in RESPONSE_HANDLERS],
     )
+    if service.comparison:
+        service.comparison.different.clear()
+        for test in suite:
+            test.http.client.event_hooks = {"response": [service.comparison.compare]}
     result = unittest.TestResult()
     suite.run(result)
     return len(tests), result

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from placement import policies
 
 from tests.support.containers import CONNECTION, NEWEST, RELEASES, serving, succeed
-from tests.support.placement_gabbits import FILES, Service
+from tests.support.placement_gabbits import FILES, Comparison, Service
 from tests.support.template import ROOT
 
 BACKENDS = ("postgresql", "mariadb", "sqlite")
@@ -46,6 +48,11 @@ class Deployment(NamedTuple):
             variables["OS_CORS__ALLOWED_ORIGIN"] = "http://valid.example.com"
             variables["OS_CORS__ALLOW_HEADERS"] = "openstack-api-version"
         return variables
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether each answer is compared with that of Placement without the patches for speed."""
+        return self.backend != "sqlite" and self.settings == "default"
 
     @property
     def is_always_run(self) -> bool:
@@ -101,6 +108,7 @@ def service(
     request: pytest.FixtureRequest,
     engine: str,
     image: Callable[[str], str],
+    image_without_speed: Callable[[str], str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
     """Start a Placement that has a database of its own."""
@@ -115,8 +123,18 @@ def service(
     else:
         database = request.getfixturevalue(deployment.backend).new_database()
         env[CONNECTION] = database
-    with serving(engine, image(deployment.release), env, tuple(options)) as server:
-        yield Service(server.client.base_url, sa.make_url(database))
+    with ExitStack() as running:
+
+        def start(image: str) -> httpx.Client:
+            return running.enter_context(serving(engine, image, env, tuple(options))).client
+
+        url = start(image(deployment.release)).base_url
+        comparison = None
+        if deployment.is_compared:
+            client = start(image_without_speed(deployment.release))
+            client.headers.clear()
+            comparison = Comparison(client)
+        yield Service(url, sa.make_url(database), comparison)
 
 
 def open_policy(path: Path) -> Path:

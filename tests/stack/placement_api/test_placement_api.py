@@ -39,6 +39,8 @@ def test_gabbits_of_placement_pass(
     requests, result = run(wheel(deployment.release), name, service)
     assert "".join(trace for _, trace in result.failures + result.errors) == ""
     assert (result.testsRun, result.skipped) == (requests, [])
+    if service.comparison:
+        assert service.comparison.different == []
 
 
 @pytest.mark.parametrize("release", RELEASES)
