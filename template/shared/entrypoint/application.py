@@ -2,10 +2,12 @@
 
 import functools
 import gc
+import inspect
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
@@ -52,6 +54,7 @@ def load() -> Application:
         return answer_503(application)
 
     reuse_aliases()
+    reuse_signatures()
     # Placement has no hook between reading its configuration and writing to the database.
     deploy.loadapp = load_on_ready_database
     # The files that oslo.config reads depend on the program's name: `uwsgi` would have its own.
@@ -92,6 +95,14 @@ def reuse_aliases() -> None:
         return alias
 
     sqlalchemy.alias = alias
+
+
+def reuse_signatures() -> None:
+    """Inspect the signature of each check of a policy once: a fifteenth of the time of a read."""
+    from oslo_policy import _checks
+
+    getfullargspec = functools.lru_cache(maxsize=1024)(inspect.getfullargspec)
+    vars(_checks)["inspect"] = SimpleNamespace(getfullargspec=getfullargspec)
 
 
 def answer_503(application: Application) -> Application:
