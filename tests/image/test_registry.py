@@ -236,6 +236,7 @@ def test_images_of_two_architectures_become_one(
     succeed(engine, "build", f"--platform=linux/{other.name}", "--tag", name, tmp_path)
     succeed(engine, "save", "--output", tmp_path / "image.tar", name)
     shutil.move(tmp_path / "image.tar", other / "image.tar")
+    assert "IMAGES contains no saved image" in repo.refuse("push", "IMAGES=none/*")
     (other / "tag").write_text(f"{NEWEST}-0123456789ab\n")
     repo.succeed("push", "IMAGES=images/*")
     image = repo.pinned()["image"]

@@ -1,8 +1,9 @@
 """Push the image and the chart, and pin the image in values.image.yaml.
 
-    push.py login REPOSITORY                      # as REGISTRY_USER, or as asked
-    push.py save REPOSITORY ENGINE IMAGE          # save the image of this architecture in images/
-    push.py push REPOSITORY ENGINE IMAGE FOLDER...   # push the image, or saved ones
+    push.py login REPOSITORY                   # as REGISTRY_USER, or as asked
+    push.py push REPOSITORY ENGINE IMAGE
+    push.py save ENGINE IMAGE                  # save the image of this architecture in images/
+    push.py push-saved REPOSITORY FOLDER...    # push saved images, one for each architecture
 
 The images of several architectures become one image, which the tags and the digest name.
 """
@@ -52,8 +53,11 @@ def save(engine: str, image: str, parent: Path) -> Path:
     folder = parent / str(found["Architecture"])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "image.tar").unlink(missing_ok=True)
-    registry.run(engine, "save", "--output", str(folder / "image.tar"), image)
-    tag = registry.run("dev/stack/image-tag.sh", engine, image, os.environ["RELEASE"])
+    try:
+        registry.run(engine, "save", "--output", str(folder / "image.tar"), image)
+        tag = registry.run("dev/stack/image-tag.sh", engine, image, os.environ["RELEASE"])
+    except registry.RegistryError as error:
+        sys.exit(f"The image {image} cannot be saved: {error}")
     (folder / "tag").write_text(tag, encoding="utf-8")
     shutil.copy(BILL, folder)
     return folder
@@ -61,13 +65,15 @@ def save(engine: str, image: str, parent: Path) -> Path:
 
 def push(repository: str, folders: list[Path]) -> None:
     """Push what the registry lacks, and pin the image."""
+    if not folders:
+        sys.exit("IMAGES contains no saved image: run `make save` on each machine first.")
     charts, release = f"{repository}/placement", os.environ["RELEASE"]
     tag = common_tag([(folder / "tag").read_text(encoding="utf-8").strip() for folder in folders])
-    digest = registry.digest(repository, tag) or push_image(repository, tag, folders)
+    digest = registry.try_digest(repository, tag) or push_image(repository, tag, folders)
     move_tag(repository, release, digest)
     version = chart_version()
     chart_tag = version.replace("+", "_")
-    chart_digest = registry.digest(charts, chart_tag) or push_chart(repository, version)
+    chart_digest = registry.try_digest(charts, chart_tag) or push_chart(repository, version)
     move_tag(charts, release, chart_digest)
     print(f"Image: {repository}:{tag}\n       {digest}")
     print(f"Chart: oci://{charts} {version}\n       {chart_digest}")
@@ -142,7 +148,7 @@ def push_chart(repository: str, version: str) -> str:
 
 def move_tag(repository: str, tag: str, digest: str) -> None:
     """Let the tag of the release name what was pushed last."""
-    if registry.digest(repository, tag) != digest:
+    if registry.try_digest(repository, tag) != digest:
         source = f"docker://{repository}@{digest}"
         registry.copy(repository, source, f"docker://{repository}:{tag}")
 
@@ -158,19 +164,22 @@ def pin(tag: str, digest: str) -> None:
     new.replace(VALUES)
 
 
-def main(action: str, repository: str, engine: str = "", image: str = "", *folders: str) -> None:
+def main(action: str, *arguments: str) -> None:
     """Do one of the actions; an error ends it with one line."""
+    if action == "save":
+        engine, image = arguments
+        save(engine, image, Path("images"))
+        return
+    repository, *others = arguments
+    registry.require(repository)
     try:
-        if action == "save":
-            save(engine, image, Path("images"))
-            return
-        registry.require(repository)
         if action == "login":
             login(repository)
-        elif folders:
-            push(repository, [Path(folder) for folder in folders])
+        elif action == "push-saved":
+            push(repository, [Path(folder) for folder in others])
         else:
             with TemporaryDirectory() as work:
+                engine, image = others
                 push(repository, [save(engine, image, Path(work))])
     except registry.RegistryError as error:
         sys.exit(registry.explain(repository, error))

@@ -96,12 +96,17 @@ def inspect(repository: str, reference: str, *options: str) -> str:
 
 
 def digest(repository: str, tag: str) -> str:
+    """Return the digest of a tag."""
+    manifest = inspect(repository, f":{tag}", "--raw")
+    return f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
+
+
+def try_digest(repository: str, tag: str) -> str:
     """Return the digest of a tag, which is empty if the registry does not have the tag."""
     try:
-        manifest = inspect(repository, f":{tag}", "--raw")
+        return digest(repository, tag)
     except RegistryError:
         return ""
-    return f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
 
 
 def labels(repository: str, digest: str) -> dict[str, str]:

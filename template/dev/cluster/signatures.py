@@ -26,9 +26,11 @@ def pushed(repository: str) -> tuple[str, str]:
     if not image:
         sys.exit(f"{push.VALUES} pins no image: run `make push` first.")
     charts, version = f"{repository}/placement", push.chart_version()
-    chart = registry.digest(charts, version.replace("+", "_"))
-    if not chart:
-        sys.exit(f"The registry does not have the chart {version}: run `make push` first.")
+    try:
+        chart = registry.digest(charts, version.replace("+", "_"))
+    except registry.RegistryError as error:
+        cause = registry.explain(charts, error)
+        sys.exit(f"The chart {version} is not in the registry: run `make push` first. {cause}")
     return f"{repository}@{image[1]}", f"{charts}@{chart}"
 
 
