@@ -18,7 +18,7 @@ REFERENCE = $(WITH_TOOLS) PYTHONPATH=template/shared $(RUN) python -m tools.refe
 SPHINX = $(WITH_TOOLS) $(RUN) --group docs sphinx-build --builder html --quiet --fail-on-warning \
     --keep-going --fresh-env --doctree-dir .cache/doctrees docs .cache/docs
 
-.PHONY: help demo demo-down check check-renovate test test-all test-questions test-render test-image test-stack \
+.PHONY: help demo demo-down bench check check-renovate test test-all test-questions test-render test-image test-stack \
     test-template-updates test-tools test-cluster lint docs examples lock clean
 
 help: ## List the targets
@@ -32,6 +32,10 @@ demo-down: ## Stop the demo and delete its data
 	@tools/bootstrap uv engine
 	@$(WITH_TOOLS) echo y | $(RUN) $(MAKE) --no-print-directory -C demo clean
 
+bench: ## Compare the image with other ways to serve Placement; QUICK=1 compares only its patches
+	@tools/bootstrap uv engine base bench
+	@$(WITH_TOOLS) PYTHONPATH=template/shared $(RUN) python -m tools.bench $(if $(QUICK),--quick)
+
 check: lint ## Run the fast checks: linters, generated pages, the documentation site
 	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema --check
 	@$(REFERENCE) --check
@@ -41,11 +45,11 @@ check-renovate: ## Check renovate.json with Renovate's own validator, from npm
 	@tools/check-renovate
 
 test: check ## Run all tests that need only this machine
-	@tools/bootstrap uv engine base lint charts skopeo
+	@tools/bootstrap uv engine base lint charts skopeo bench
 	$(PYTEST) --ignore tests/cluster
 
 test-all: check ## Run the same tests with every combination of parameters, for a schedule
-	@tools/bootstrap uv engine base lint charts skopeo
+	@tools/bootstrap uv engine base lint charts skopeo bench
 	$(PYTEST) --all --ignore tests/cluster
 
 test-questions: ## Test which answers are valid and which are refused
@@ -69,7 +73,7 @@ test-template-updates: ## Test changes of answers and newer versions of the temp
 	$(PYTEST) tests/template_updates
 
 test-tools: ## Test the programs in tools/ and the demo
-	@tools/bootstrap uv engine base
+	@tools/bootstrap uv engine base bench
 	$(PYTEST) tests/tools
 
 test-cluster: ## Test the chart on the cluster of KUBECONFIG; CLUSTER_LOAD loads images
