@@ -13,6 +13,7 @@ import pytest
 from copier import run_copy
 
 from extensions.deployment import Deployment
+from tests.support.certificates import certificate, write_ca
 from tests.support.containers import IMAGES, succeed
 from tests.support.servers import DevImage
 from tests.support.sharing import Once
@@ -68,11 +69,20 @@ def gateway(load_image: Callable[[str], None]) -> str:
 
 
 @pytest.fixture(scope="session")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a CA that signs the certificates of Ingresses."""
+    folder = tmp_path_factory.mktemp("ca")
+    write_ca(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def new_site(
     copier_template: Path,
     image: Callable[[str], str],
     dev_image: DevImage,
     load_image: Callable[[str], None],
+    ca: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> NewSite:
     """Render a repository and create its namespace with servers and Secrets; delete it later."""
@@ -98,7 +108,8 @@ def new_site(
             site.kubectl("label", "namespace", name, RESTRICTED)
             site.start_servers(*servers)
             if deployment.cluster_secrets:
-                site.create_secrets(KEYSTONE_SECRET | database_secret(deployment.database))
+                secrets = KEYSTONE_SECRET | database_secret(deployment.database)
+                site.create_secrets(secrets | certificate(ca, site.host))
             yield site
         finally:
             site.kubectl("delete", "namespace", name, "--wait=false")

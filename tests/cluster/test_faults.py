@@ -1,10 +1,16 @@
-"""Failures of a pod, the database and Keystone: which requests fail, and which pods restart."""
+"""Failures of a pod, the database and Keystone, and rotated secrets.
+
+Which requests fail, and which pods restart?
+"""
 
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,10 +19,22 @@ from tenacity import retry, stop_after_delay, wait_fixed
 
 from extensions.deployment import Deployment
 from tests.cluster.conftest import NewSite
+from tests.support.certificates import certificate
+from tests.support.cluster_servers import URLS
 from tests.support.deployments import changed_secret, check_deployment, check_missing_secrets
 from tests.support.load import Load, light_load
+from tests.support.rotation import (
+    ADMIN,
+    Secrets,
+    change_secret,
+    keystone,
+    log_in,
+    wait_for_the_end,
+)
 from tests.support.servers import PASSWORD
-from tests.support.site import WITH_KEYSTONE, Site
+from tests.support.site import WITH_KEYSTONE, Site, no_request_fails
+from tests.support.site import figures as load_figures
+from tests.support.waiting import wait_until
 
 # The tests share a site, so one worker runs them in this order.
 pytestmark = pytest.mark.xdist_group("faults")
@@ -24,6 +42,7 @@ ANSWERS: dict[str, Any] = {
     "database": "postgresql",
     "replicas": 2,
     "exposure": "ingress",
+    "tls_secret": "certificate",
     **WITH_KEYSTONE,
 }
 # Seconds without a server: twice as long as a readiness probe takes to fail.
@@ -263,6 +282,70 @@ def wait_for_the_log_of_a_stopped_pod(site: Site, old: set[str]) -> str:
         if pod["status"]["containerStatuses"][0]["restartCount"] and name not in old
     ]
     return site.kubectl("logs", "--previous", pod)
+
+
+# ---- Rotation ----
+
+
+def test_a_renewed_certificate_of_the_ingress(
+    site: Site, client: httpx.Client, gateway: str, ca: Path, record_property: Record
+) -> None:
+    address = gateway.replace("http:", "https:")
+    token = client.headers["x-auth-token"]
+    with no_request_fails(address, site.host, token, ca / "ca.crt") as loads:
+        renewed = certificate(ca, site.host)
+        started = time.monotonic()
+        change_secret(site, "certificate", **renewed)
+        wait_until(lambda: served(address, site.host) == renewed["tls.crt"])
+        took = time.monotonic() - started
+    record_property("figures", f"served after {took:.1f} s, {load_figures(loads)}")
+
+
+def served(address: str, host: str) -> str:
+    """Return the certificate that a host serves at an address."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    server = (httpx.URL(address).host, 443)
+    with (
+        socket.create_connection(server, timeout=10) as connection,
+        context.wrap_socket(connection, server_hostname=host) as tls,
+    ):
+        return ssl.DER_cert_to_PEM_cert(tls.getpeercert(binary_form=True) or b"")
+
+
+def test_rotated_passwords_and_keys(site: Site, gateway: str, record_property: Record) -> None:
+    """A wrong password stops the deploy. The right ones replace the pods."""
+    before = set(site.pods())
+    with keystone(site) as url:
+        secrets = Secrets(site, ANSWERS["database"], url)
+        with no_request_fails(gateway, site.host, log_in(url, ADMIN).token) as loads:
+            wrong = URLS[ANSWERS["database"]].replace(PASSWORD, "wrong")
+            change_secret(site, "placement-database", connection=wrong)
+            started = time.monotonic()
+            refused = site.try_make("deploy")
+            stopped = time.monotonic() - started
+            assert refused.returncode != 0
+            assert "password authentication failed" in refused.stdout + refused.stderr
+            assert set(site.pods()) == before
+
+            ends = [secrets.database(), secrets.password(), secrets.memcache_key()]
+            assert status_of_a_new_token(site, gateway, url) == 200
+            started = time.monotonic()
+            site.make("deploy")
+            wait_for_the_end(site, before)
+            took = time.monotonic() - started
+            for end in ends:
+                end()
+            assert status_of_a_new_token(site, gateway, url) == 200
+    assert site.restarts() == 0
+    times = f"refused after {stopped:.0f} s, replaced in {took:.0f} s"
+    record_property("figures", f"{times}, {load_figures(loads)}")
+
+
+def status_of_a_new_token(site: Site, gateway: str, url: str) -> int:
+    """Send a request with a token that Placement must validate, and return its status."""
+    headers = {"host": site.host, "x-auth-token": log_in(url, ADMIN).token}
+    return httpx.get(f"{gateway}/resource_providers", headers=headers, timeout=60).status_code
 
 
 def test_doctor_names_the_missing_secrets(site: Site) -> None:

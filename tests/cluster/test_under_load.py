@@ -154,14 +154,6 @@ def evict(site: Site, pod: str) -> None:
     site.kubectl("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
 
 
-def test_a_restart(site: Site, under_load: UnderLoad) -> None:
-    before = set(site.pods())
-    with under_load():
-        site.kubectl("rollout", "restart", f"deployment/{site.name}")
-        site.wait_for_pods(2)
-    assert not before & set(site.pods())
-
-
 def test_fewer_and_more_replicas(site: Site, under_load: UnderLoad) -> None:
     """New answers win over the values of the installed release, even with --reuse-values."""
     with under_load():

@@ -27,6 +27,12 @@ def signed(folder: Path, name: str, ca: Path, file: str = "tls") -> None:
     write(folder, name, "-CA", ca / "ca.crt", "-CAkey", ca / "ca.key", *not_a_ca, file=file)
 
 
+def certificate(ca: Path, name: str) -> dict[str, str]:
+    """Return a new certificate for this name, and its key, as the keys of a Secret."""
+    signed(ca, name, ca, name)
+    return {f"tls.{end}": (ca / f"{name}.{end}").read_text() for end in ("crt", "key")}
+
+
 def write(folder: Path, name: str, *options: object, file: str = "tls") -> None:
     """Write a certificate for this name, and its key, with options of `openssl req`."""
     folder.mkdir(parents=True, exist_ok=True)

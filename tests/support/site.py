@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -40,11 +41,15 @@ WITH_KEYSTONE = {
     "keystone_public_url": "http://keystone:5000",
     "keystone_memcached_servers": "memcached:11211",
 }
-# The keys of Keystone's Secret.
+NOAUTH2_TOKEN = "admin"
+# The keys of Secrets. The last three have their values only later.
 KEYSTONE_SECRET = {
     "username": "placement",
     "password": PASSWORD,
     "memcache_secret_key": "only-for-tests-as-well",
+    "id": "none",
+    "secret": "none",
+    ".dockerconfigjson": "{}",
 }
 
 
@@ -193,8 +198,8 @@ class Site:
 
     def register(self) -> None:
         """Register Placement in the Keystone of the namespace, as `make up` does on one host."""
-        passwords = ("KEYSTONE_ADMIN_PASSWORD", "KEYSTONE_PLACEMENT_PASSWORD")
-        lines = "".join(f"{name}={PASSWORD}\n" for name in passwords)
+        passwords = ("ADMIN_PASSWORD", "PLACEMENT_PASSWORD", "CREDENTIAL_SECRET")
+        lines = "".join(f"KEYSTONE_{name}={PASSWORD}\n" for name in passwords)
         (self.repository / ".env").write_text(lines, encoding="utf-8")
         self.make("dev/stack/.venv/bin")
         python = "dev/stack/.venv/bin/python dev/stack/keystone/register_keystone.py"
@@ -238,16 +243,29 @@ def output(done: Output) -> str:
 
 
 @contextmanager
-def no_request_fails(address: str, host: str) -> Iterator[list[Load]]:
+def no_request_fails(
+    address: str, host: str, token: str = NOAUTH2_TOKEN, ca: Path | None = None
+) -> Iterator[list[Load]]:
     """Keep a light load on Placement while the block runs, by clients with and without keep-alive.
 
     The load starts before the block and ends after it, so that it meets what begins or ends late.
     """
-    headers = {"x-auth-token": "admin", "host": host}
+
+    def name_host(request: httpx.Request) -> None:
+        request.extensions["sni_hostname"] = host
+
+    more: dict[str, Any] = {"event_hooks": {"request": [name_host]}} if ca else {}
     with ExitStack() as open_clients:
         clients = [
-            open_clients.enter_context(httpx.Client(base_url=address, headers={**headers, **more}))
-            for more in ({}, {"connection": "close"})
+            open_clients.enter_context(
+                httpx.Client(
+                    base_url=address,
+                    headers={"x-auth-token": token, "host": host, **connection},
+                    verify=ssl.create_default_context(cafile=ca) if ca else True,
+                    **more,
+                )
+            )
+            for connection in ({}, {"connection": "close"})
         ]
         with ExitStack() as running:
             loads = [running.enter_context(light_load(client)) for client in clients]

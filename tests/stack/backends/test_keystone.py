@@ -18,9 +18,10 @@ import httpx
 import pytest
 import yaml
 from dotenv import dotenv_values
-from keystoneauth1.identity.v3 import ApplicationCredential, Password
+from keystoneauth1.identity.v3 import ApplicationCredential
 from keystoneauth1.session import Session
 
+from tests.support.keystone import User
 from tests.support.processes import record_arguments
 from tests.support.servers import address
 from tests.support.stack import NewStack, Stack
@@ -87,27 +88,6 @@ def cloud(stack: Stack) -> dict[str, Any]:
     path = stack.repository / "dev/stack/keystone/clouds.yaml"
     clouds: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["clouds"]
     return clouds
-
-
-class User:
-    """A user with a new session of Keystone, and so with a new token."""
-
-    def __init__(self, cloud: dict[str, Any], **auth: str) -> None:
-        """Log in as a user of clouds.yaml, or with other credentials."""
-        self._session: Any = Session(auth=Password(**{**cloud["auth"], **auth}))
-        self.token = str(self._session.get_token())
-        self.id = str(self._session.get_user_id())
-        self.project = str(self._session.get_project_id())
-
-    def call(self, method: str, path: str, **more: Any) -> Any:
-        """Send a request to Keystone."""
-        url = f"{self._session.auth.auth_url}{path}"
-        return self._session.request(url, method, **more)
-
-    def create(self, kind: str, path: str, **fields: str) -> dict[str, Any]:
-        """Create a resource in Keystone and return it."""
-        created: dict[str, Any] = self.call("POST", path, json={kind: fields}).json()[kind]
-        return created
 
 
 @pytest.fixture(scope="module")
