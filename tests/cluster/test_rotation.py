@@ -28,8 +28,8 @@ from tests.support.site import (
 pytestmark = pytest.mark.only_all
 
 ANSWERS: dict[str, Any] = {"replicas": 2, "exposure": "ingress", **WITH_KEYSTONE}
-# Placement validates each token again every second.
-VALUES = f"{SMALL_REQUESTS}settings:\n  OS_KEYSTONE_AUTHTOKEN__TOKEN_CACHE_TIME: '1'\n"
+# Placement validates each token again after ten seconds.
+VALUES = f"{SMALL_REQUESTS}settings:\n  OS_KEYSTONE_AUTHTOKEN__TOKEN_CACHE_TIME: '10'\n"
 AUTH_TYPES = {"postgresql": "password", "mysql": "v3applicationcredential"}
 
 
