@@ -42,14 +42,13 @@ WITH_KEYSTONE = {
     "keystone_memcached_servers": "memcached:11211",
 }
 NOAUTH2_TOKEN = "admin"
-# The keys of Secrets. The last three have their values only later.
+# The keys of Keystone's Secret. An application credential exists only after the registration.
 KEYSTONE_SECRET = {
     "username": "placement",
     "password": PASSWORD,
     "memcache_secret_key": "only-for-tests-as-well",
     "id": "none",
     "secret": "none",
-    ".dockerconfigjson": "{}",
 }
 
 
