@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -11,7 +12,6 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import SMALL_REQUESTS, NewSite
-from tests.support.containers import IMAGES, NEWEST
 from tests.support.deployments import cluster_problems
 from tests.support.gitops import ArgoCd, Controller, Flux
 from tests.support.site import Site, output
@@ -77,16 +77,18 @@ def test_a_controller_takes_over_from_make_deploy(controller: str, new_site: New
         deployer.attempt()
         assert set(site.pods()) == pods
         assert cluster_problems(site) == []
+        edit_settings(site)
         if isinstance(deployer, Flux):
             # Helm cannot use another name for itself, so this comes after its upgrade.
-            output(site.run("sh", "-euc", documented_command(site, "kubectl replace")))
-            check_drift(site, deployer)
+            output(site.run("sh", "-euc", documented(site, "console", "kubectl replace")))
+            deployer.correct_drift()
+            assert settings(site)["OS_API__AUTH_STRATEGY"] == "noauth2"
         site.set_values(SMALL_REQUESTS)
         if isinstance(deployer, Flux):
             deployer.apply(render(site))
         else:
             deployer.attempt()
-        assert site.get("configmap", site.name)["data"].keys() == {"OS_API__AUTH_STRATEGY"}
+        assert settings(site) == {"OS_API__AUTH_STRATEGY": "noauth2"}
         [container] = site.deployment()["spec"]["template"]["spec"]["containers"]
         assert "OS_DEFAULT__USE_JSON" not in {item["name"] for item in container["env"]}
 
@@ -95,14 +97,16 @@ def test_a_controller_takes_over_from_make_deploy(controller: str, new_site: New
         refused = site.try_make("deploy")
         assert refused.returncode != 0
         assert f"{title} deploys deployment/{site.name} from git" in refused.stderr
+        if controller == "flux":
+            check_environment(site)
 
 
-def documented_command(site: Site, part: str) -> str:
-    """Return the command in docs/gitops.md that contains this."""
+def documented(site: Site, language: str, part: str) -> str:
+    """Return the block in docs/gitops.md that contains this."""
     page = (site.repository / "docs/gitops.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
-    [command] = (block for block in blocks if part in block)
-    return str(command)
+    blocks = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    [block] = (block for block in blocks if part in block)
+    return str(block)
 
 
 def render(site: Site) -> str:
@@ -111,9 +115,26 @@ def render(site: Site) -> str:
     return site.helm("template", site.name, "placement-chart", "--no-hooks", *values)
 
 
-def check_drift(site: Site, flux: Flux) -> None:
-    """Changed fields are restored."""
-    site.kubectl("set", "image", f"deployment/{site.name}", "placement=localhost/other:1")
-    flux.correct_drift()
-    [container] = site.deployment()["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == f"{IMAGES}:{NEWEST}"
+def settings(site: Site) -> dict[str, str]:
+    """Return the settings in the ConfigMap."""
+    return dict(site.get("configmap", site.name)["data"])
+
+
+def edit_settings(site: Site) -> None:
+    """Change a setting by hand."""
+    patch = json.dumps({"data": {"OS_API__AUTH_STRATEGY": "keystone"}})
+    site.kubectl("patch", "configmap", site.name, "--patch", patch)
+    assert settings(site)["OS_API__AUTH_STRATEGY"] == "keystone"
+
+
+def check_environment(site: Site) -> None:
+    """The documented Kustomization adds the values of the environment as the last ones."""
+    folder = site.repository / "environments/staging"
+    folder.mkdir(parents=True)
+    values = "environment:\n  namespace: staging\n"
+    (folder / "values.yaml").write_text(values, encoding="utf-8")
+    kustomization = documented(site, "yaml", "resources:")
+    (folder / "kustomization.yaml").write_text(kustomization, encoding="utf-8")
+    flux = Flux(site, "environments/staging")
+    assert flux.data.pop(flux.spec["valuesFrom"][-1]["name"]) == {"values.yaml": values}
+    assert flux.data == Flux(site).data

@@ -13,8 +13,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+import environments
 from tests.render.conftest import Repo
-from tests.support.chart import VALUES, close, component, of_kind, parse, try_helm
+from tests.support.chart import VALUES, close, of_kind, parse, try_helm
 from tests.support.template import load
 from tests.support.variants import VARIANTS, every_variant
 
@@ -108,16 +109,17 @@ def render_source(repo: Repo, source: dict[str, Any], folder: Path) -> Any:
 
 @with_argocd
 def test_argocd_renders_what_make_deploy_installs(repo: Repo, tmp_path: Path) -> None:
-    """Only the phase and the wave of db-sync differ."""
+    """Only the phase and the wave of the first Job differ."""
     spec = application(repo)["spec"]
     name = repo.deployment.project_name
     assert spec["destination"]["namespace"] == name
+    assert spec["source"]["helm"]["valueFiles"] == [f"../{file}" for file in environments.COMMON]
     found = render_source(repo, spec["source"], tmp_path)
     code, output, errors = try_helm(repo.path, "template", name, "placement-chart", *VALUES)
     assert code == 0, errors
     expected = parse(output)
     for job in of_kind("Job", expected):
-        if component(job) == "db-sync":
+        if "pre-install" in job["metadata"]["annotations"]["helm.sh/hook"]:
             job["metadata"]["annotations"] |= WAVE
     assert found == expected
 
@@ -191,12 +193,7 @@ def test_the_helm_release_reads_the_values_files_in_their_order(repo: Repo) -> N
     assert [item["valuesKey"] for item in own] == [Path(file).name for file in generated["files"]]
     assert {item["name"] for item in own} == {generated["name"]}
     assert environment["optional"]
-    folder = repo.path / "gitops/flux"
-    files = [(folder / file).resolve() for file in generated["files"]]
-    known = {"values.yaml", "values.local.yaml"}
-    assert {file.relative_to(repo.path).as_posix() for file in files} - known == {
-        "values.image.yaml"
-    }
+    assert generated["files"] == [f"../../{file}" for file in environments.COMMON]
 
 
 @with_flux

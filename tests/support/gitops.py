@@ -159,10 +159,10 @@ class Flux(Controller):
     They get the chart from the repository instead of the registry, so nothing verifies it.
     """
 
-    def __init__(self, site: Site) -> None:
-        """Build the Kustomization."""
+    def __init__(self, site: Site, path: str = "gitops/flux") -> None:
+        """Build the Kustomization in a folder."""
         self.site = site
-        build = ("kustomize", "--load-restrictor=LoadRestrictionsNone", "gitops/flux")
+        build = ("kustomize", "--load-restrictor=LoadRestrictionsNone", path)
         objects = parse(site.kubectl(*build))
         [release] = of_kind("HelmRelease", objects)
         self.spec: dict[str, Any] = release["spec"]
