@@ -24,6 +24,8 @@ podFailurePolicy:
     - action: Ignore
       onPodConditions:
         - type: DisruptionTarget
+          # kubectl and Argo CD require it.
+          status: "True"
     - action: FailJob
       onExitCodes:
         operator: NotIn
