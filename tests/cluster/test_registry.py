@@ -18,11 +18,14 @@ from typing import Any
 from tests.cluster.conftest import NewSite
 from tests.support.containers import IMAGES, NEWEST, RELEASES
 from tests.support.registries import USER, credentials
-from tests.support.servers import PASSWORD, SupportImage
+from tests.support.rotation import change_secret
+from tests.support.servers import PASSWORD, SUPPORT_IMAGES, SupportImage
 from tests.support.site import BEHIND_THE_GATEWAY, Site, figures, no_request_fails
 from tests.support.template import commit_all, load
 
 SECRET = "registry-credentials"
+# Its password is that of the first user, because htpasswd gets the same hash.
+OTHER_USER = f"{USER}-b"
 ANSWERS: dict[str, Any] = {
     "database": "postgresql",
     "replicas": 2,
@@ -41,7 +44,10 @@ def test_nodes_pull_the_pinned_image(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    """A rebuilt image replaces the pods without a failed request, and the same one does not."""
+    """A rebuilt image replaces the pods without a failed request, and the same one does not.
+
+    Nodes pull the rebuilt image with another login. The first one is no longer valid.
+    """
     load_image(support_image("registry"))
     with new_site(ANSWERS) as site, registry(site) as address:
         answers = (f"image_repository={address}/placement", f"image_pull_secret={SECRET}")
@@ -70,6 +76,8 @@ def test_nodes_pull_the_pinned_image(
         commit_all(site.repository)
         site.make("build", "push", env=env)
         with no_request_fails(gateway, site.host) as loads:
+            rotate_login(site, address)
+            site.make("login", env={**env, "REGISTRY_USER": OTHER_USER})
             started = time.monotonic()
             site.make("deploy", env=env)
             seconds = time.monotonic() - started
@@ -86,6 +94,15 @@ def test_nodes_pull_the_pinned_image(
 def pinned(site: Site) -> dict[str, str]:
     """Return the image in values.image.yaml."""
     return dict(load(site.repository / "values.image.yaml")["image"])
+
+
+def rotate_login(site: Site, address: str) -> None:
+    """Replace the user of the registry and of the Secret, as docs/rotation.md describes."""
+    auths = {address: {"username": OTHER_USER, "password": PASSWORD}}
+    change_secret(site, SECRET, **{".dockerconfigjson": json.dumps({"auths": auths})})
+    users = (SUPPORT_IMAGES / "registry/htpasswd").read_text(encoding="utf-8")
+    write = ("exec", "deployment/registry", "--", "sh", "-euc", 'echo "$0" >/etc/registry/htpasswd')
+    site.kubectl(*write, users.replace(USER, OTHER_USER).strip())
 
 
 def check_pods(site: Site, image: str) -> None:
