@@ -17,7 +17,6 @@ from tests.support.rotation import (
     new_password,
     wait_for_the_end,
 )
-from tests.support.servers import one_worker_each
 from tests.support.site import (
     WITH_KEYSTONE,
     Site,
@@ -27,23 +26,29 @@ from tests.support.site import (
 
 pytestmark = pytest.mark.only_all
 
-ANSWERS: dict[str, Any] = {"replicas": 2, "exposure": "ingress", **WITH_KEYSTONE}
+ANSWERS: dict[str, Any] = {
+    "database": "postgresql",
+    "replicas": 2,
+    "exposure": "ingress",
+    **WITH_KEYSTONE,
+}
 # Placement validates each token again after ten seconds.
 VALUES = f"{SMALL_REQUESTS}settings:\n  OS_KEYSTONE_AUTHTOKEN__TOKEN_CACHE_TIME: '10'\n"
-AUTH_TYPES = {"postgresql": "password", "mysql": "v3applicationcredential"}
+AUTH_TYPES = [
+    pytest.param(name, marks=pytest.mark.xdist_group(f"rotation-{name}"))
+    for name in ("password", "v3applicationcredential")
+]
 
 
-@pytest.fixture(scope="module", params=one_worker_each("rotation"))
+@pytest.fixture(scope="module", params=AUTH_TYPES)
 def secrets(request: pytest.FixtureRequest, new_site: NewSite) -> Iterator[Secrets]:
-    """Deploy with each database, one with a password and one with an application credential."""
-    kind = request.param
-    answers = {"database": kind, "keystone_auth_type": AUTH_TYPES[kind]}
-    with new_site({**ANSWERS, **answers}) as site:
+    """Deploy with each kind of login for Keystone."""
+    with new_site({**ANSWERS, "keystone_auth_type": request.param}) as site:
         site.set_values(VALUES)
         site.register()
         with keystone(site) as url:
-            secrets = Secrets(site, kind, url)
-            if AUTH_TYPES[kind] != "password":
+            secrets = Secrets(site, ANSWERS["database"], url)
+            if request.param != "password":
                 secrets.application_credential()
             site.make("deploy")
             yield secrets
