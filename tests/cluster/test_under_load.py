@@ -212,7 +212,7 @@ def test_a_changed_line_reaches_two_environments(
         site.make("deploy", "ENV=staging")
         assert served(staging, site.name) == ["changed"]
         difference = site.make("diff", "ENV=production")
-        assert re.search(rf'^\+ +image: "{IMAGES}:{tag}"$', difference, re.MULTILINE)
+        assert re.search(rf"^\+ +image: {IMAGES}:{tag}$", difference, re.MULTILINE)
         assert served(site, site.name) == ["None"] * 2
         with under_load() as loads:
             deploying = time.monotonic()

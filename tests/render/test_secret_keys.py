@@ -33,3 +33,13 @@ def test_optional_ones_are_not_needed() -> None:
     pod = {"containers": [container], "volumes": volumes}
     item = {"kind": "Deployment", "spec": {"template": {"spec": pod}}}
     assert secret_keys.of_pods([item]) == {}
+
+
+def test_other_objects_may_have_any_template() -> None:
+    """A custom resource may have a text there, and a list that is empty may be null."""
+    pod = {"containers": [{"env": None, "envFrom": None, "volumeMounts": None}], "volumes": None}
+    custom = {"kind": "Thing", "spec": {"template": "text"}}
+    job = {"kind": "Job", "spec": {"template": {"spec": pod}}}
+    ingress = {"kind": "Ingress", "spec": {"tls": None}}
+    assert secret_keys.of_pods([custom, job]) == {}
+    assert secret_keys.of_ingresses([ingress]) == {}

@@ -9,6 +9,7 @@ in the cluster. While Helm waits, it prints why pods do not start.
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -21,14 +22,14 @@ import manifests
 import replicas
 import secret_keys
 from helm import Release
-from kubectl import Kubectl, Object, output
+from kubectl import Kubectl, Object
 from rollout import Rollout
 
 # Between two looks at the pods.
 SECONDS = 3
 # What `make secrets` runs, if the answers name Secrets.
 MAKE_SECRETS = Path(__file__).with_name("secrets.sh")
-CREATE = "`make secrets` prints the commands that create the Secrets of the answers."
+CREATE = "`make secrets{}` prints the commands that create the Secrets of the answers."
 
 # The mark of each controller on what it deploys.
 CONTROLLERS = {
@@ -41,10 +42,10 @@ def main(
     action: str, context: str, namespace: str, name: str, selector: str, *arguments: str
 ) -> int:
     """Show the target, check it, and upgrade."""
-    context = context or output("kubectl", "config", "current-context").strip()
+    context = context or current_context()
     kubectl = Kubectl(context, namespace)
     release = Release(kubectl, name)
-    print(f"Context:      {context}")
+    print(f"Context:      {context or 'none'}")
     print(f"Namespace:    {namespace}")
     if action == "deploy":
         refuse_gitops(kubectl, selector)
@@ -54,12 +55,13 @@ def main(
     image = manifests.image(objects)
     print(f"Image:        {image}")
     image_release.check(image)
-    manifests.print_difference(release.deployed(), rendered)
+    manifests.print_difference(kubectl, release.deployed(), objects)
     if action == "diff":
         print_foreign_fields(kubectl, selector)
         return 0
     require_secrets(kubectl, objects)
-    contexts.confirm(context)
+    if context:
+        contexts.confirm(context)
     remove_foreign_fields(kubectl, selector)
     replicas.keep(kubectl, selector)
     command = release.upgrade(*arguments, "--description", image_release.description(rendered))
@@ -75,6 +77,11 @@ def main(
         for warning in rollout.logs.warnings():
             print(warning)
     return code
+
+
+def current_context() -> str:
+    """Return the current context, which is empty for the service account of a pod."""
+    return Kubectl("", "").try_output("config", "current-context").strip()
 
 
 def refuse_gitops(kubectl: Kubectl, selector: str) -> None:
@@ -103,7 +110,13 @@ def require_secrets(kubectl: Kubectl, objects: list[Object]) -> None:
             f"The pods need Secrets that the namespace {kubectl.namespace} lacks:", file=sys.stderr
         )
         print(*missing, sep="\n", file=sys.stderr)
-        sys.exit(f"Nothing was deployed. {CREATE if MAKE_SECRETS.exists() else ''}".strip())
+        sys.exit(f"Nothing was deployed. {how_to_create_secrets()}".strip())
+
+
+def how_to_create_secrets() -> str:
+    """Name the command, if this repository has it."""
+    environment = f" ENV={name}" if (name := os.environ.get("ENV")) else ""
+    return CREATE.format(environment) if MAKE_SECRETS.exists() else ""
 
 
 def print_foreign_fields(kubectl: Kubectl, selector: str) -> None:

@@ -53,8 +53,9 @@ class Release:
             kubectl, record = shlex.join(self.kubectl.command), f"{self.name}.v{number}"
             sys.exit(
                 f"Revision {number} of the Helm release {self.name} is {status} since "
-                f"{last['updated']}: another deploy runs, or was killed.\n"
-                "If none runs, delete the record of this revision, and deploy again:\n"
+                f"{last['updated']}: another deploy runs, or was interrupted.\n"
+                "If none runs (docs/kubernetes.md, Recovery), delete the record of this revision, "
+                "and deploy again:\n"
                 f"  {kubectl} delete secret sh.helm.release.v1.{record}"
             )
         return f"revision {number}, {status}"

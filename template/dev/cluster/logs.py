@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from kubectl import Kubectl, Object
 
-FILE = Path("deploy.log")
+# Deploys to several environments may run at the same time.
+FILE = Path(f"deploy-{name}.log" if (name := os.environ.get("ENV")) else "deploy.log")
 
 
 class Logs:

@@ -5,40 +5,54 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import sys
 
 from kubectl import Kubectl, Object
 
 
 def parse(kubectl: Kubectl, manifests: str) -> list[Object]:
     """Return the objects. kubectl reads the YAML, as Python's own library does not."""
-    command = ("patch", "--local", "--type=merge", "--patch={}", "--filename=-", "--output=json")
     # One document after the other, without commas.
-    documents = re.sub(r"^}$(?=\n{)", "},", kubectl.output(*command, stdin=manifests), flags=re.M)
+    documents = re.sub(r"^}$(?=\n{)", "},", convert(kubectl, manifests, "json"), flags=re.M)
     objects: list[Object] = json.loads(f"[{documents}]")
     return objects
 
 
+def convert(kubectl: Kubectl, manifests: str, kind: str) -> str:
+    """Return manifests as JSON or YAML."""
+    command = ("patch", "--local", "--type=merge", "--patch={}", "--filename=-")
+    return kubectl.output(*command, f"--output={kind}", stdin=manifests)
+
+
 def image(objects: list[Object]) -> str:
     """Return the image of Placement's Deployment."""
-    [image] = (
+    images = [
         container["image"]
         for item in objects
         if item["kind"] == "Deployment"
         for container in item["spec"]["template"]["spec"]["containers"]
         if container["name"] == "placement"
-    )
-    return str(image)
+    ]
+    if len(images) != 1:
+        sys.exit(
+            f"The chart renders {len(images)} containers named placement in Deployments, not 1. "
+            "Check `enabled` and `extraObjects` in your values, and your local-*.yaml templates."
+        )
+    return str(images[0])
 
 
-def print_difference(before: str, after: str) -> None:
-    """Print how manifests change, if there were some before."""
+def print_difference(kubectl: Kubectl, before: str, after: list[Object]) -> None:
+    """Print how the objects change, if there were some before."""
     if before:
-        texts = (lines(before), lines(after))
-        print(*difflib.unified_diff(*texts, "deployed", "new", lineterm=""), sep="\n")
+        texts = (lines(kubectl, parse(kubectl, before)), lines(kubectl, after))
+        for line in difflib.unified_diff(*texts, "deployed", "new", lineterm=""):
+            print(line)
 
 
-def lines(manifests: str) -> list[str]:
-    """Return the lines of all manifests except Secrets."""
-    parts = re.split(r"^---$", manifests, flags=re.MULTILINE)
-    shown = [part for part in parts if "\nkind: Secret\n" not in part]
-    return [line for part in shown for line in part.strip().splitlines()]
+def lines(kubectl: Kubectl, objects: list[Object]) -> list[str]:
+    """Return all objects except Secrets as YAML."""
+    shown = [item for item in objects if item["kind"] != "Secret"]
+    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": shown})
+    return (
+        convert(kubectl, listed, "yaml").replace("\napiVersion:", "\n---\napiVersion:").splitlines()
+    )

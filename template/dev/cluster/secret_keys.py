@@ -10,6 +10,8 @@ from kubectl import Kubectl, Object
 # The keys of each Secret, by its name.
 Keys = dict[str, set[str]]
 
+# The kinds of objects that have a template of a pod.
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 TLS = {"tls.crt", "tls.key"}
 # Prints the names of the keys, and no values.
 NAMES = "go-template={{range $key, $value := .data}}{{$key}} {{end}}"
@@ -19,13 +21,15 @@ def of_pods(objects: list[Object]) -> Keys:
     """Return the Secrets without which pods do not start."""
     found: Keys = {}
     for item in objects:
-        pod = item.get("spec", {}).get("template", {}).get("spec", {})
-        containers = [*pod.get("initContainers", []), *pod.get("containers", [])]
+        if item["kind"] not in WORKLOADS:
+            continue
+        pod = item["spec"]["template"]["spec"]
+        containers = [*(pod.get("initContainers") or []), *(pod.get("containers") or [])]
         references = [reference for each in containers for reference in of_variables(each)]
         references += [
-            r for volume in pod.get("volumes", []) for r in of_volume(volume, containers)
+            r for volume in pod.get("volumes") or [] for r in of_volume(volume, containers)
         ]
-        references += [(each, {".dockerconfigjson"}) for each in pod.get("imagePullSecrets", [])]
+        references += [(each, {".dockerconfigjson"}) for each in pod.get("imagePullSecrets") or []]
         for secret, keys in references:
             if not secret.get("optional"):
                 found.setdefault(secret.get("secretName") or secret["name"], set()).update(keys)
@@ -34,10 +38,10 @@ def of_pods(objects: list[Object]) -> Keys:
 
 def of_variables(container: Object) -> Iterator[tuple[Object, set[str]]]:
     """Yield the references of a container's variables, each with its keys."""
-    for variable in container.get("env", []):
-        if secret := variable.get("valueFrom", {}).get("secretKeyRef"):
+    for variable in container.get("env") or []:
+        if secret := (variable.get("valueFrom") or {}).get("secretKeyRef"):
             yield secret, {secret["key"]}
-    for source in container.get("envFrom", []):
+    for source in container.get("envFrom") or []:
         if secret := source.get("secretRef"):
             yield secret, set()
 
@@ -53,8 +57,8 @@ def of_volume(volume: Object, containers: list[Object]) -> Iterator[tuple[Object
 def files(volume: str, containers: list[Object]) -> Iterator[str]:
     """Yield the names of the files in a volume that are the values of variables."""
     for container in containers:
-        values = [str(variable.get("value")) for variable in container.get("env", [])]
-        for mount in container.get("volumeMounts", []):
+        values = [str(variable.get("value")) for variable in container.get("env") or []]
+        for mount in container.get("volumeMounts") or []:
             folder = mount["mountPath"].rstrip("/") + "/"
             if mount["name"] == volume:
                 yield from (path.removeprefix(folder) for path in values if path.startswith(folder))
@@ -63,7 +67,7 @@ def files(volume: str, containers: list[Object]) -> Iterator[str]:
 def of_ingresses(objects: list[Object]) -> Keys:
     """Return the Secrets with certificates, which cert-manager may create after the Ingress."""
     ingresses = [item["spec"] for item in objects if item["kind"] == "Ingress"]
-    return {tls["secretName"]: TLS for spec in ingresses for tls in spec.get("tls", [])}
+    return {tls["secretName"]: TLS for spec in ingresses for tls in spec.get("tls") or []}
 
 
 def missing(kubectl: Kubectl, needed: Keys) -> Iterator[str]:
