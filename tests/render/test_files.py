@@ -16,6 +16,7 @@ BRACES = (
     "placement-chart/tests/metadata_test.yaml",
     ".github/workflows/",
     "gitops/argocd/applicationset.yaml",
+    "dev/stack/image-tag.sh",
 )
 # Python, and patches of it.
 PYTHON = (".py", ".patch")

@@ -90,12 +90,13 @@ def test_every_pod_connects_to_what_it_needs_and_nothing_else(repo: Repo) -> Non
 
 
 @every_policy
-def test_db_sync_connects_before_the_other_policy_exists(repo: Repo) -> None:
+def test_the_first_job_connects_before_the_other_policy_exists(repo: Repo) -> None:
     """In a namespace that denies everything by default."""
     objects = manifests(repo.path)
     hooks = [policy for policy in of_kind("NetworkPolicy", objects) if component(policy) != "api"]
-    jobs = [pod for pod in pods(objects) if component(pod) == "db-sync"]
-    assert len(hooks) == len(jobs) == (0 if repo.deployment.sqlite else 1)
+    jobs = [pod for pod in pods(objects) if component(pod) in ("db-sync", "check-keystone")]
+    needs_none = repo.deployment.sqlite and not repo.deployment.keystone
+    assert len(hooks) == len(jobs) == (0 if needs_none else 1)
     for job in map(peer_of, jobs):
         for connection in needed(repo, job):
             assert not is_allowed(connection, OWN, [DENY_ALL])
