@@ -5,6 +5,7 @@ The registry is a real one, on a port of this host and with a password.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -166,6 +167,8 @@ def test_one_changed_byte_is_not_verified(pushed: Repo, registry: Registry, tmp_
         assert "not verified" in pushed.refuse("verify")
         registry.change_byte(digest, tmp_path)
     pushed.succeed("verify")
+    other = f"HELM_ARGS=--set image.digest=sha256:{'0' * 64}"
+    assert "not verified" in pushed.refuse("verify", other)
 
 
 def test_image_without_the_signature_is_not_verified(pushed: Repo, tmp_path: Path) -> None:
@@ -192,7 +195,7 @@ def test_release_of_a_pinned_image_is_checked(
     image_release.check(f"{pushed.repository}:{NEWEST}")
     with pytest.raises(SystemExit, match=f"has the release {NEWEST}, but .* has {RELEASES[0]}"):
         image_release.check(image)
-    with pytest.raises(SystemExit, match="manifest unknown"):
+    with pytest.raises(SystemExit, match=r"manifest unknown.*or delete values.image.yaml"):
         image_release.check(f"{pushed.repository}@sha256:{'0' * 64}")
 
 
@@ -221,9 +224,13 @@ def test_chart_that_cannot_be_pushed_pins_nothing(pushed: Repo, tmp_path: Path) 
 
 
 def test_images_of_two_architectures_become_one(
-    pushed: Repo, registry: Registry, engine: str, tmp_path: Path
+    pushed: Repo,
+    registry: Registry,
+    engine: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The image for arm64 is an empty one here, because it is not run."""
+    """The image for arm64 is an empty one here, because it is not run. Its label has no release."""
     repo = replace(pushed, path=tmp_path / "repository")
     shutil.copytree(pushed.path, repo.path)
     single = repo.pinned()
@@ -237,7 +244,13 @@ def test_images_of_two_architectures_become_one(
     succeed(engine, "save", "--output", tmp_path / "image.tar", name)
     shutil.move(tmp_path / "image.tar", other / "image.tar")
     assert "IMAGES contains no saved image" in repo.refuse("push", "IMAGES=none/*")
+    (other / "tag").write_text("0-0123456789ab\n")
+    assert "different releases or commits" in repo.refuse("push", "IMAGES=images/*")
     (other / "tag").write_text(f"{NEWEST}-0123456789ab\n")
+    assert "does not describe" in repo.refuse("sign", "COSIGN_KEY=cosign.key", "IMAGES=images/*")
+    sbom = json.loads((other / "sbom.cdx.json").read_text())
+    sbom["metadata"]["component"]["version"] = f"sha256:0123456789ab{'0' * 52}"
+    (other / "sbom.cdx.json").write_text(json.dumps(sbom))
     repo.succeed("push", "IMAGES=images/*")
     image = repo.pinned()["image"]
     assert re.fullmatch(TAG, image["tag"])
@@ -247,6 +260,10 @@ def test_images_of_two_architectures_become_one(
     assert platforms == {("linux", "amd64"), ("linux", "arm64")}
     repo.succeed("sign", "COSIGN_KEY=cosign.key", "IMAGES=images/*")
     repo.succeed("verify")
+    for name, value in {**repo.env, "RELEASE": NEWEST}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=f"has the release {NEWEST} and unknown"):
+        image_release.check(f"{repo.repository}@{image['digest']}")
 
 
 def test_tag_follows_from_the_content(

@@ -81,7 +81,12 @@ def make_lines(job: dict[str, Any]) -> list[str]:
 
 
 def commands(job: dict[str, Any]) -> list[str]:
-    """Return the commands of a job of either service, line by line."""
+    """Return the commands of a job of either service, line by line, without their conditions."""
+    return [line.rpartition("|| ")[2] for line in lines(job)]
+
+
+def lines(job: dict[str, Any]) -> list[str]:
+    """Return the lines that a job of either service runs."""
     steps = [step["run"] for step in job.get("steps", []) if "run" in step]
     return "\n".join([*steps, *job.get("before_script", []), *job.get("script", [])]).splitlines()
 
@@ -170,6 +175,19 @@ def test_changes_are_tested_and_a_schedule_proposes_updates(service: Repo) -> No
         assert read["update.yml"]["concurrency"]
 
 
+@pytest.mark.parametrize(
+    ("publish", "source", "saved"),
+    [("true", "push", True), ("true", "merge_request_event", False), ("", "push", False)],
+)
+def test_gitlab_saves_only_images_that_it_publishes(publish: str, source: str, saved: bool) -> None:
+    job = load(ROOT / "template/.gitlab-ci.yml")["test"]
+    [line] = (line for line in lines(job) if line.endswith("make save"))
+    command = ["sh", "-euc", line.replace("make save", "echo saved")]
+    env = {**os.environ, "PUBLISH": publish, "CI_PIPELINE_SOURCE": source}
+    done = subprocess.run(command, env=env, text=True, capture_output=True, check=True)
+    assert (done.stdout == "saved\n") is saved
+
+
 def test_job_with_the_token_runs_no_newer_template(service: Repo) -> None:
     """It gets the patch of the job without a secret, outside its clone, and installs nothing."""
     update, propose = (jobs(service)[name] for name in ("update", "propose"))
@@ -217,6 +235,10 @@ def test_only_the_default_branch_is_pushed_and_deployed(service: Repo) -> None:
             [rule] = found[name]["rules"]
             assert conditions <= set(rule["if"].split(" && ")), name
         assert architectures <= found.keys()
+    for name in WITH_SECRETS:
+        # `make login` chooses the login of the job for the registry of its service alone.
+        logins = {**found[name].get("env", {}), **found[name].get("variables", {})}
+        assert not re.search("token|CI_", str(logins.get("REGISTRY_PASSWORD"))), name
     needs = [need if isinstance(need, str) else need["job"] for need in found["publish"]["needs"]]
     assert {"check", "test"} <= set(needs)
     assert found["deploy"]["needs"] in ("publish", ["publish"])

@@ -16,6 +16,9 @@ LABEL = "org.opencontainers.image.ref.name"
 # The chart's label of every object, which has the tag also if the pods use the digest.
 TAG = re.compile(r'app\.kubernetes\.io/version: "([^"]*)"')
 
+ABSENT = re.compile("manifest unknown|not found", re.I)
+PIN = "Run `make build push`, which pins an image of this repository in values.image.yaml"
+
 
 def check(image: str) -> None:
     """Exit if an image with a digest has another release than this repository."""
@@ -23,14 +26,15 @@ def check(image: str) -> None:
     if not digest:
         return
     try:
-        release = registry.labels(repository, digest).get(LABEL, "unknown")
+        releases = {each.get(LABEL, "unknown") for each in registry.labels(repository, digest)}
     except registry.RegistryError as error:
-        sys.exit(registry.explain(repository, error))
+        advice = f" {PIN}, or delete values.image.yaml." if ABSENT.search(str(error)) else ""
+        sys.exit(f"{registry.explain(repository, error)}{advice}")
     wanted = os.environ["RELEASE"]
-    if release != wanted:
+    if releases != {wanted}:
         sys.exit(
-            f"The image {image} has the release {release}, but this repository has {wanted}. "
-            "Run `make build push`, which pins an image in values.image.yaml."
+            f"The image {image} has the release {' and '.join(sorted(releases))}, but this "
+            f"repository has {wanted}. {PIN}."
         )
 
 

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,19 +26,39 @@ import registry
 
 VALUES = Path("values.image.yaml")
 CHART = Path("placement-chart")
-BILL = Path("sbom.cdx.json")
+SBOM = Path("sbom.cdx.json")
 # All tools of this folder read this file: skopeo, helm and cosign.
 CREDENTIALS = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker")) / "config.json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 
 
+def sha256(data: bytes) -> str:
+    """Return the hash of some bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def login(repository: str) -> None:
     """Log in for all tools that use this registry, with the password from REGISTRY_PASSWORD."""
     command = ["skopeo", "login", f"--authfile={CREDENTIALS}", *registry.tls(repository)]
-    user, password = os.environ.get("REGISTRY_USER"), os.environ.get("REGISTRY_PASSWORD")
+    user, password = credentials(registry.host(repository))
     if user:
-        command += ["--username", user, "--password-stdin"]
-    registry.show(*command, registry.host(repository), stdin=password if user else None)
+        command += ["--username", user]
+    if password:
+        command += ["--password-stdin"]
+    registry.run_attached(*command, registry.host(repository), stdin=password)
+
+
+def credentials(host: str) -> tuple[str | None, str | None]:
+    """Return the user and the password. Those of a CI job are for its own registry only."""
+    variables = [("REGISTRY_USER", "REGISTRY_PASSWORD")]
+    if host == "ghcr.io":
+        variables.append(("GITHUB_ACTOR", "GITHUB_TOKEN"))
+    elif host == os.environ.get("CI_REGISTRY"):
+        variables.append(("CI_REGISTRY_USER", "CI_REGISTRY_PASSWORD"))
+    for user, password in variables:
+        if os.environ.get(user) and os.environ.get(password):
+            return os.environ[user], os.environ[password]
+    return os.environ.get("REGISTRY_USER"), None
 
 
 def save(engine: str, image: str, parent: Path) -> Path:
@@ -46,10 +67,8 @@ def save(engine: str, image: str, parent: Path) -> Path:
         [found] = json.loads(registry.run(engine, "image", "inspect", image))
     except registry.RegistryError:
         sys.exit(f"The image {image} does not exist: run `make build` first.")
-    bill = json.loads(BILL.read_text(encoding="utf-8")) if BILL.exists() else {}
-    described = bill["metadata"]["component"]["version"] if bill else ""
-    if described.rpartition(":")[2] != found["Id"].rpartition(":")[2]:
-        sys.exit(f"{BILL} does not describe the image {image}: run `make build` first.")
+    if described_id(SBOM) != found["Id"].rpartition(":")[2]:
+        sys.exit(f"{SBOM} does not describe the image {image}: run `make build` first.")
     folder = parent / str(found["Architecture"])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "image.tar").unlink(missing_ok=True)
@@ -59,8 +78,17 @@ def save(engine: str, image: str, parent: Path) -> Path:
     except registry.RegistryError as error:
         sys.exit(f"The image {image} cannot be saved: {error}")
     (folder / "tag").write_text(tag, encoding="utf-8")
-    shutil.copy(BILL, folder)
+    shutil.copy(SBOM, folder)
     return folder
+
+
+def described_id(sbom: Path) -> str:
+    """Return the ID of the image that a bill of materials describes, or nothing."""
+    try:
+        version = json.loads(sbom.read_text(encoding="utf-8"))["metadata"]["component"]["version"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+    return str(version).rpartition(":")[2]
 
 
 def push(repository: str, folders: list[Path]) -> None:
@@ -68,7 +96,7 @@ def push(repository: str, folders: list[Path]) -> None:
     if not folders:
         sys.exit("IMAGES contains no saved image: run `make save` on each machine first.")
     charts, release = f"{repository}/placement", os.environ["RELEASE"]
-    tag = common_tag([(folder / "tag").read_text(encoding="utf-8").strip() for folder in folders])
+    tag = common_tag({folder: (folder / "tag").read_text().strip() for folder in folders})
     digest = registry.try_digest(repository, tag) or push_image(repository, tag, folders)
     move_tag(repository, release, digest)
     version = chart_version()
@@ -80,12 +108,22 @@ def push(repository: str, folders: list[Path]) -> None:
     pin(tag, digest)
 
 
-def common_tag(tags: list[str]) -> str:
-    """Return the tag of one image, or a tag for images of several architectures."""
-    if len(tags) == 1:
-        return tags[0]
-    content = hashlib.sha256(" ".join(sorted(tags)).encode()).hexdigest()
-    return f"{tags[0].rpartition('-')[0]}-{content[:12]}"
+def common_tag(tags: dict[Path, str]) -> str:
+    """Return the tag for the images of one or several architectures, which it requires to match."""
+    prefixes = {tag.rpartition("-")[0] for tag in tags.values()}
+    if len(prefixes) > 1:
+        found = ", ".join(f"{folder} has {tag}" for folder, tag in sorted(tags.items()))
+        sys.exit(
+            f"The saved images have different releases or commits: {found}. "
+            "Run `make build save` on each machine from the same commit."
+        )
+    return f"{prefixes.pop()}-{content([tag.rpartition('-')[2] for tag in tags.values()])}"
+
+
+def content(ids: list[str]) -> str:
+    """Return the end of the tag, from the IDs of the images of all architectures."""
+    short = sorted(each[:12] for each in ids)
+    return short[0] if len(short) == 1 else sha256(" ".join(short).encode())[:12]
 
 
 def push_image(repository: str, tag: str, folders: list[Path]) -> str:
@@ -102,11 +140,18 @@ def push_image(repository: str, tag: str, folders: list[Path]) -> str:
 
 def write_index(layout: Path) -> None:
     """Put the images of an OCI layout into one image index, which takes their place."""
-    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*manifests(layout)]}
-    content = json.dumps(index, sort_keys=True).encode()
-    digest = hashlib.sha256(content).hexdigest()
-    (layout / "blobs/sha256" / digest).write_bytes(content)
-    entry = {"mediaType": INDEX, "digest": f"sha256:{digest}", "size": len(content)}
+    images = [*manifests(layout)]
+    platforms = [f"{each['platform']['os']}/{each['platform']['architecture']}" for each in images]
+    if len({*platforms}) < len(platforms):
+        sys.exit(
+            f"The saved images have the platforms {' and '.join(platforms)}. "
+            "Push one image of each platform."
+        )
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": images}
+    data = json.dumps(index, sort_keys=True).encode()
+    digest = sha256(data)
+    (layout / "blobs/sha256" / digest).write_bytes(data)
+    entry = {"mediaType": INDEX, "digest": f"sha256:{digest}", "size": len(data)}
     only = {"schemaVersion": 2, "manifests": [entry]}
     (layout / "index.json").write_text(json.dumps(only), encoding="utf-8")
 
@@ -124,25 +169,30 @@ def manifests(layout: Path) -> Iterator[dict[str, Any]]:
 
 
 def chart_version() -> str:
-    """Return the version of the chart with a hash of its files."""
-    files = sorted(path for path in CHART.rglob("*") if path.is_file())
-    hashes = [f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
-    content = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+    """Return the version of the chart with a hash of the files that Helm packages."""
+    with TemporaryDirectory() as work, tarfile.open(package_chart(work)) as package:
+        files = ((member.name, package.extractfile(member)) for member in package)
+        hashes = sorted(f"{name} {sha256(file.read())}" for name, file in files if file)
     [version] = re.findall(r"^version: (\S+)$", (CHART / "Chart.yaml").read_text(), re.MULTILINE)
-    return f"{version}+{content[:12]}"
+    return f"{version}+{sha256('|'.join(hashes).encode())[:12]}"
+
+
+def package_chart(folder: str, *options: str) -> str:
+    """Package the chart, without the files in .helmignore."""
+    try:
+        registry.run("helm", "package", str(CHART), "--destination", folder, *options)
+    except registry.RegistryError as error:
+        sys.exit(f"{CHART} cannot be packaged: {error}")
+    [file] = Path(folder).iterdir()
+    return str(file)
 
 
 def push_chart(repository: str, version: str) -> str:
     """Push the chart."""
     plain = ["--plain-http"] if registry.is_plain(repository) else []
     with TemporaryDirectory() as work:
-        package = ("package", str(CHART), "--version", version, "--destination", work)
-        try:
-            registry.run("helm", *package)
-        except registry.RegistryError as error:
-            sys.exit(f"{CHART} cannot be packaged: {error}")
-        [file] = Path(work).iterdir()
-        registry.run("helm", "push", *plain, str(file), f"oci://{repository}")
+        package = package_chart(work, "--version", version)
+        registry.run("helm", "push", *plain, package, f"oci://{repository}")
     return registry.digest(f"{repository}/placement", version.replace("+", "_"))
 
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Iterator
 
 # A registry on this host speaks plain HTTP, as container engines and Kubernetes assume.
 LOOPBACK = re.compile(r"(localhost|127\.[\d.]+)(:\d+)?")
@@ -17,9 +17,11 @@ MISSING = {
     "helm": "https://helm.sh/docs/intro/install",
     "skopeo": "https://github.com/containers/skopeo/blob/main/install.md",
 }
+# Their repositories have two levels, and that of the chart would be the third.
+DOCKER_HUB = re.compile(r"((index|registry-1|registry\.hub)\.)?docker\.(io|com)")
 # What the tools report if nobody has logged in, and if no server answers.
 REFUSED = re.compile("unauthorized|denied|forbidden|credential not found|invalid username", re.I)
-SILENT = re.compile("refused|no such host|timeout|timed out|unreachable|no route|EOF", re.I)
+NO_ANSWER = re.compile("refused|no such host|timeout|timed out|unreachable|no route|EOF", re.I)
 
 
 class RegistryError(Exception):
@@ -28,22 +30,22 @@ class RegistryError(Exception):
 
 def run(*command: str) -> str:
     """Run a command and return its output."""
-    need(command[0])
+    require_program(command[0])
     done = subprocess.run(command, text=True, capture_output=True, check=False)
     if done.returncode:
         raise RegistryError(["", *done.stderr.strip().splitlines()][-1])
     return done.stdout
 
 
-def show(*command: str, stdin: str | None = None) -> None:
+def run_attached(*command: str, stdin: str | None = None) -> None:
     """Run a command that may ask something, or exit with its exit code."""
-    need(command[0])
+    require_program(command[0])
     done = subprocess.run(command, input=stdin, text=True, check=False)
     if done.returncode:
         sys.exit(done.returncode)
 
 
-def need(program: str) -> None:
+def require_program(program: str) -> None:
     """Exit if a program is missing."""
     if not shutil.which(program):
         sys.exit(f"{program} is missing: {MISSING.get(program, 'install it')}")
@@ -60,6 +62,11 @@ def require(repository: str) -> None:
         sys.exit(
             f"The image's name {repository} contains no registry. Choose one: "
             "make set image_repository=registry.example.com/cloud/placement"
+        )
+    if DOCKER_HUB.fullmatch(host(repository)):
+        sys.exit(
+            f"Docker Hub cannot store the chart {repository}/placement, because names have at most "
+            "two levels there. Choose another registry: make set image_repository=..."
         )
 
 
@@ -79,7 +86,7 @@ def explain(repository: str, error: RegistryError) -> str:
     if REFUSED.search(line):
         return f"The registry {name} refuses access to {repository}. Run `make login`."
     cause = line.rpartition(": ")[2].rstrip('"')
-    if SILENT.search(line):
+    if NO_ANSWER.search(line):
         return f"The registry {name} does not answer: {cause}"
     return f"The registry {name} reports an error for {repository}: {cause}"
 
@@ -109,10 +116,11 @@ def try_digest(repository: str, tag: str) -> str:
         return ""
 
 
-def labels(repository: str, digest: str) -> dict[str, str]:
-    """Return the labels of an image; those of all platforms are the same."""
+def labels(repository: str, digest: str) -> Iterator[dict[str, str]]:
+    """Yield the labels of an image, for each of its platforms."""
     manifest = json.loads(inspect(repository, f"@{digest}", "--raw"))
-    if "manifests" in manifest:
-        digest = manifest["manifests"][0]["digest"]
-    config: dict[str, Any] = json.loads(inspect(repository, f"@{digest}", "--config"))
-    return config["config"].get("Labels") or {}
+    for entry in manifest.get("manifests", [{"digest": digest}]):
+        # Docker adds attestations, which have no platform, as further images.
+        if entry.get("platform", {}).get("architecture") != "unknown":
+            config = json.loads(inspect(repository, f"@{entry['digest']}", "--config"))
+            yield config["config"].get("Labels") or {}
