@@ -60,7 +60,8 @@ def test_secrets_may_arrive_last(
 
 def write_pushed_files(site: Site) -> None:
     """Write what the registry's commands would have written into the repository."""
-    (site.repository / "values.image.yaml").write_text("image: {}\n", encoding="utf-8")
+    pinned = 'image: {tag: ""}\nchartDigest: "sha256:0"\n'
+    (site.repository / "values.image.yaml").write_text(pinned, encoding="utf-8")
     (site.repository / "cosign.pub").write_text("a public key\n", encoding="utf-8")
     commit_all(site.repository)
 

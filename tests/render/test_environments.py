@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import environments
 from tests.render.conftest import Repo
@@ -178,6 +179,26 @@ def test_the_documented_environments_are_valid(
         assert environments.load(name).secrets == repo.deployment.cluster_secrets
 
 
+def test_environments_have_their_own_keys_in_a_store_of_secrets(repository: Path) -> None:
+    """Otherwise, staging could get the login of production's database."""
+    write(
+        repository,
+        **{
+            name: {"environment": {"namespace": "placement", "context": name}}
+            for name in ("staging", "production")
+        },
+    )
+    found = [
+        {entry["remoteRef"]["key"] for secret in secrets for entry in secret["spec"]["data"]}
+        for secrets in (
+            yaml.safe_load_all(make(repository, "secrets", "FORMAT=external-secrets", env).stdout)
+            for env in ("ENV=staging", "ENV=production")
+        )
+    ]
+    assert all(found)
+    assert found[0].isdisjoint(found[1])
+
+
 def test_make_uses_the_environment_of_its_command_line_only(repository: Path) -> None:
     """Some shells have a variable ENV with the path of a file."""
     write(repository, staging=in_namespace("staging"), production=in_namespace("production"))
@@ -185,7 +206,7 @@ def test_make_uses_the_environment_of_its_command_line_only(repository: Path) ->
         done = make(
             repository, "secrets", *arguments.split(), ENV="/root/.kshrc", NAMESPACE="other"
         )
-        assert f"create namespace {'other' if not arguments else namespace}\n" in done.stdout
+        assert f"create namespace {'other' if not arguments else namespace} " in done.stdout
     done = make(repository, "secrets", "ENV=test")
     assert done.returncode != 0
     assert done.stdout == ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import environments
+import push
 from tests.render.conftest import Repo
 from tests.support.chart import VALUES, close, of_kind, parse, try_helm
 from tests.support.template import load
@@ -24,10 +27,12 @@ FOLDERS = {
     "argocd": {"application.yaml", "applicationset.yaml"},
     "flux": {"kustomization.yaml", "release.yaml", "sync.yaml"},
 }
-# Two environments, one of them in another cluster.
+# Two environments, one of them in another cluster and from another branch.
 ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "staging": {"environment": {"namespace": "placement-staging"}, "threads": 2},
-    "north": {"environment": {"namespace": "placement", "context": "admin@north"}},
+    "north": {
+        "environment": {"namespace": "placement", "context": "admin@north", "revision": "north"}
+    },
 }
 WAVE = {"argocd.argoproj.io/hook": "Sync", "argocd.argoproj.io/sync-wave": "-1"}
 
@@ -51,8 +56,11 @@ def objects(repo: Repo) -> Iterator[dict[str, Any]]:
 
 @cache
 def schemas() -> dict[str, Any]:
-    """Return the schema of each kind."""
-    return dict(json.loads(CRDS.read_text(encoding="utf-8")))
+    """Return the schema of each kind. An Application has one source, or several like it."""
+    found = dict(json.loads(CRDS.read_text(encoding="utf-8")))
+    spec = found["argoproj.io/v1alpha1 Application"]["properties"]["spec"]["properties"]
+    spec["sources"] = {"type": "array", "items": spec["source"]}
+    return found
 
 
 def check(manifest: dict[str, Any]) -> None:
@@ -142,7 +150,8 @@ def test_each_environment_has_the_application_of_the_deployment(repo: Repo, tmp_
     found = load(repo.path / "gitops/argocd/applicationset.yaml")["spec"]
     [generator] = found["generators"]
     [pattern] = (item["path"] for item in generator["git"]["files"])
-    assert generator["git"]["repoURL"] == found["template"]["spec"]["source"]["repoURL"]
+    [url] = {source["repoURL"] for source in found["template"]["spec"]["sources"]}
+    assert generator["git"]["repoURL"] == url
     for name, values in ENVIRONMENTS.items():
         path = Path("environments") / name
         assert (path / "values.yaml").match(pattern)
@@ -152,7 +161,11 @@ def test_each_environment_has_the_application_of_the_deployment(repo: Repo, tmp_
         assert made["metadata"]["name"] == f"{repo.deployment.project_name}-{name}"
         expected = application(repo)["spec"]
         environment = values["environment"]
-        expected["source"]["helm"]["valueFiles"].append(f"../{path}/values.yaml")
+        chart = expected.pop("source")
+        chart["helm"]["valueFiles"].append(f"../{path}/values.yaml")
+        git = {"repoURL": url, "targetRevision": environment.get("revision", "HEAD")}
+        secrets = {"path": str(path), "directory": {"include": "external-secrets.yaml"}}
+        expected["sources"] = [chart | git, secrets | git]
         expected["destination"] = {
             "name": environment.get("context", "in-cluster"),
             "namespace": environment["namespace"],
@@ -207,14 +220,34 @@ def test_the_helm_release_has_the_name_and_the_namespace_of_make_deploy(repo: Re
 
 
 @with_flux
-def test_flux_gets_the_chart_of_the_release_and_verifies_it(repo: Repo) -> None:
+def test_flux_gets_the_chart_that_make_push_has_pinned(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flux refuses a chart whose version is not that of its tag, so only the digest names it."""
+    copy = tmp_path / "repository"
+    shutil.copytree(repo.path, copy, ignore=shutil.ignore_patterns(".git", ".venv"))
+    (copy / "cosign.pub").touch()
+    monkeypatch.chdir(copy)
+    image, chart = (f"sha256:{digit * 64}" for digit in "12")
+    push.pin(f"{repo.deployment.release}-1", image, chart)
+    code, _, errors = try_helm(
+        copy, "template", "placement-chart", *VALUES, "--values=values.image.yaml"
+    )
+    assert code == 0, errors
+    build = ["kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", "gitops/flux"]
+    [source] = of_kind("OCIRepository", parse(subprocess.check_output(build, text=True)))
+    assert source["spec"]["ref"] == {"digest": chart}
+    check(source)
+
+
+@with_flux
+def test_flux_verifies_the_chart(repo: Repo) -> None:
     """GitHub signs as the workflow, everybody else with the key in this repository."""
     found = flux(repo)
     source, name = found["OCIRepository"]["spec"], found["OCIRepository"]["metadata"]["name"]
     assert found["HelmRelease"]["spec"]["chartRef"] == {"kind": "OCIRepository", "name": name}
     deployment = repo.deployment
     assert source["url"] == f"oci://{deployment.image_repository}/placement"
-    assert source["ref"] == {"tag": deployment.release}
     assert source.get("secretRef", {}).get("name", "") == deployment.image_pull_secret
     assert source["verify"]["provider"] == "cosign"
     [kustomization] = (manifest for manifest in objects(repo) if "configMapGenerator" in manifest)

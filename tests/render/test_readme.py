@@ -33,6 +33,8 @@ NOT_RENDERED = {
     "environments/",
     "environments/staging/values.yaml",
     "environments/staging/kustomization.yaml",
+    "environments/staging/sync.yaml",
+    "placement-chart/templates/local-external-secrets.yaml",
     "cosign.pub",
     "compose.override.yaml",
     ".gitlab-ci.local.yml",

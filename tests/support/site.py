@@ -191,8 +191,6 @@ class Site:
             (folder / key).write_text(value, encoding="utf-8")
         printed = self.make("secrets")
         commands = re.sub(r"--from-file=(\S+)=FILE", r"--from-file=\1=values/\1", printed)
-        # The namespace exists, because it has the servers.
-        commands = commands.replace(f"kubectl create namespace {self.name}\n", "")
         output(self.run("sh", "-eu", stdin=commands))
 
     def register(self) -> None:

@@ -105,7 +105,7 @@ def push(repository: str, folders: list[Path]) -> None:
     move_tag(charts, release, chart_digest)
     print(f"Image: {repository}:{tag}\n       {digest}")
     print(f"Chart: oci://{charts} {version}\n       {chart_digest}")
-    pin(tag, digest)
+    pin(tag, digest, chart_digest)
 
 
 def common_tag(tags: dict[Path, str]) -> str:
@@ -203,12 +203,13 @@ def move_tag(repository: str, tag: str, digest: str) -> None:
         registry.copy(repository, source, f"docker://{repository}:{tag}")
 
 
-def pin(tag: str, digest: str) -> None:
+def pin(tag: str, digest: str, chart: str) -> None:
     """Write values.image.yaml, whole or not at all."""
     new = VALUES.with_suffix(".new")
     new.write_text(
-        "# The image that `make push` has pushed last. Commit this file: `make deploy` and GitOps\n"
-        f'# read it.\nimage:\n  tag: "{tag}"\n  digest: {digest}\n',
+        "# The image that `make push` has pushed last, and the chart, which only Flux gets from\n"
+        "# the registry. Commit this file: `make deploy` and GitOps read it.\n"
+        f'image:\n  tag: "{tag}"\n  digest: {digest}\nchartDigest: "{chart}"\n',
         encoding="utf-8",
     )
     new.replace(VALUES)

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Print the commands that create the Secrets of this deployment:
-#   dev/cluster/secrets.sh CONTEXT NAMESPACE FORMAT NAME:KEY,KEY[:TYPE]...
-# With FORMAT external-secrets, print objects of the External Secrets Operator instead.
+#   dev/cluster/secrets.sh CONTEXT NAMESPACE FORMAT ENV NAME:KEY,KEY[:TYPE]...
+# With FORMAT external-secrets, print objects of the External Secrets Operator instead. The environment's name is
+# part of their keys in the store, so that two environments never share a login.
 set -eu
 
-context=$1 namespace=$2 format=$3
-shift 3
+context=$1 namespace=$2 format=$3 environment=$4
+shift 4
 kubectl=kubectl
 [ -z "$context" ] || kubectl="kubectl --context '$context'"
 
@@ -35,14 +36,15 @@ END
     [ -z "$3" ] || printf '  target:\n    template:\n      type: %s\n' "$3"
     echo '  data:'
     for key in $2; do
-        printf '    - secretKey: %s\n      remoteRef:\n        key: "%s"\n        property: %s\n' "$key" "$1" "$key"
+        printf '    - secretKey: %s\n      remoteRef:\n        key: "%s"\n        property: %s\n' \
+            "$key" "${environment:+$environment/}$1" "$key"
     done
 }
 
 case $format in
     '') print=command_for
         echo '# Each FILE holds only the value. A newline at its end does no harm, and a $ needs no escape.'
-        echo "$kubectl create namespace $namespace" ;;
+        echo "$kubectl create namespace $namespace --dry-run=client --output yaml | $kubectl apply --filename -" ;;
     external-secrets) print=external_secret ;;
     *) echo "FORMAT=$format is unknown: leave it out, or set FORMAT=external-secrets" >&2; exit 1 ;;
 esac

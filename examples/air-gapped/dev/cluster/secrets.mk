@@ -7,5 +7,5 @@ CLUSTER_SECRETS += internal-registry:.dockerconfigjson:kubernetes.io/dockerconfi
 ##@ Cluster
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets
-	@dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" \
+	@dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" "$(ENV)" \
 	    $(if $(ENV),$(call environment,secret),$(CLUSTER_SECRETS))

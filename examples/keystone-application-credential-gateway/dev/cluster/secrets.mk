@@ -6,5 +6,5 @@ CLUSTER_SECRETS += house-ca:ca.crt
 ##@ Cluster
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets
-	@dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" \
+	@dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" "$(ENV)" \
 	    $(if $(ENV),$(call environment,secret),$(CLUSTER_SECRETS))
