@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import NamedTuple
 
 from ..own_places import CI_PLACES, PLACES
@@ -134,17 +135,60 @@ class Readme(Cluster, Stack):
         """Return the values for another host name."""
         return {CHART_EXPOSURE[self.exposure]: {"host": host}} if self.exposed else {}
 
-    @property
-    def keystone_region_code(self) -> str:
-        """The region as code in Markdown."""
-        return code(self.keystone_region)
+    def keystone_user(self, name: str) -> list[str]:
+        """Return the commands that create a user for Placement in Keystone."""
+        return [
+            f"openstack user create --domain {self.keystone_user_domain} --password-prompt {name}",
+            self.keystone_role_command("service", name),
+        ]
+
+    def keystone_role_command(self, role: str, user: str = "placement") -> str:
+        """Return the command that assigns a role to a user of Placement."""
+        project = shlex.quote(self.keystone_project_name)
+        project_domain = shlex.quote(self.keystone_project_domain_name)
+        return (
+            f"openstack role add --project {project} --project-domain {project_domain} \\\n"
+            f"    --user {user} --user-domain {self.keystone_user_domain} {role}"
+        )
 
     @property
-    def keystone_role(self) -> str:
-        """The role that Placement's user needs in Keystone, in Markdown."""
-        if self.keystone_auth_type != "password":
-            return "the role `service`"
-        return f"the role `service` in the project {code(self.keystone_project_name)}"
+    def keystone_user_domain(self) -> str:
+        """The domain of Placement's user as an argument in a shell."""
+        return shlex.quote(self.keystone_user_domain_name)
+
+    @property
+    def keystone_registration(self) -> list[str]:
+        """The commands that register Placement in Keystone."""
+        # As the chart's helper placement.fullname.
+        suffix = "" if "placement" in self.project_name else "-placement"
+        service = f"http://{self.project_name}{suffix}.{self.project_name}.svc:8778"
+        urls = {
+            "public": self.public_url if self.exposed else service,
+            "internal": service,
+            "admin": service,
+        }
+        create = f"openstack endpoint create --region {shlex.quote(self.keystone_region)} placement"
+        return [
+            "openstack service create --name placement placement",
+            *(f"{create} {interface} {url}" for interface, url in urls.items()),
+            *self.keystone_user("placement"),
+        ]
+
+    @property
+    def prerequisites(self) -> list[str]:
+        """What must exist before `make deploy`, each with the page that describes it."""
+        title = self.exposure.capitalize()
+        controller = "an Ingress controller" if self.exposure == "ingress" else "the Gateway"
+        needed = {
+            "a registry that the nodes can pull from: [Registry](registry.md)": True,
+            f"an empty {self.database_title} database, and a user with all privileges on it: "
+            "[Database](database.md)": not self.sqlite,
+            "Placement's endpoints and its user in Keystone: "
+            "[Keystone](keystone.md#registration)": self.keystone,
+            f"{controller}, and a DNS record for the host: [{title}](exposure.md)": self.exposed,
+            "a metrics server: [Autoscaling](autoscaling.md)": self.autoscaled,
+        }
+        return [name for name, is_needed in needed.items() if is_needed]
 
     @property
     def ci_service(self) -> CiService | None:
@@ -160,7 +204,7 @@ class Readme(Cluster, Stack):
         """Return the topics of each page of docs/: none if this deployment does not have it."""
         secrets = "Secrets, " if self.cluster_secrets else ""
         return {
-            "kubernetes.md": f"image, {secrets}installation, values, clusters, HTTPS, load test",
+            "kubernetes.md": f"image, {secrets}installation, recovery, values, clusters, load test",
             "registry.md": "push, tags, digests, signatures, architectures",
             "environments.md": "staging and production, several regions, Helm and its values",
             "gitops.md": f"deployment with {GITOPS_TITLES[self.gitops]}, Secrets, environments"
@@ -173,7 +217,7 @@ class Readme(Cluster, Stack):
             else "URL, TLS, topologies, connections, existing database, data from SQLite",
             "keystone.md": "tokens, registration, roles" if self.keystone else "",
             "rotation.md": "how to change each secret" if self.rotations else "",
-            "security.md": "limits, timeouts, network access and policy, security fixes",
+            "security.md": "limits, timeouts, network access and policy, HTTPS, security fixes",
             "upgrades.md": "changes of settings, template updates, OpenStack upgrades",
             "devstack.md": "running alongside a devstack",
             "placedock.md": "the image's variables and commands, differences from placedock",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import Any
 
 import pytest
@@ -211,26 +213,66 @@ def test_formatted_answers_are_code_or_a_word() -> None:
 
 
 @pytest.mark.parametrize(
-    ("region", "markdown", "cell"),
+    ("region", "cell"),
+    [("Région 1", "`Région 1`"), ("a|b", r"`a\|b`"), ("`a` ``", "``` `a` `` ```")],
+)
+def test_region_is_one_cell_and_one_argument(region: str, cell: str) -> None:
+    """No character of it ends the cell of a table, or the argument of a command."""
+    deployment = Deployment(auth_strategy="keystone", keystone_region=region)
+    assert deployment.formatted_answers["keystone_region"] == cell
+    endpoints = [shlex.split(command)[-5:] for command in deployment.keystone_registration[1:4]]
+    url = "http://placement.placement.svc:8778"
+    assert endpoints == [
+        ["--region", region, "placement", interface, url]
+        for interface in ("public", "internal", "admin")
+    ]
+
+
+def test_each_user_of_keystone_has_the_role_in_the_project() -> None:
+    """The arguments are those of the answers, however they are written."""
+    deployment = Deployment(
+        auth_strategy="keystone",
+        keystone_project_name="my services",
+        keystone_project_domain_name="a$b",
+        keystone_user_domain_name="it's",
+    )
+    commands = [text.replace("\\\n", "") for text in deployment.keystone_user("placement-b")]
+    create, role = map(shlex.split, commands)
+    assert create[3:] == ["--domain", "it's", "--password-prompt", "placement-b"]
+    assert role[3:] == [
+        *("--project", "my services", "--project-domain", "a$b"),
+        *("--user", "placement-b", "--user-domain", "it's", "service"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "host"), [("placement-lab", "placement-lab"), ("lab", "lab-placement")]
+)
+def test_internal_endpoint_is_the_service_of_the_chart(name: str, host: str) -> None:
+    """The Service has the name of the Helm release, which ends with that of the chart."""
+    registration = Deployment(auth_strategy="keystone", project_name=name).keystone_registration
+    assert registration[2].endswith(f" internal http://{host}.{name}.svc:8778")
+
+
+@pytest.mark.parametrize(
+    ("answers", "pages"),
     [
-        ("Région 1", "`Région 1`", "`Région 1`"),
-        ("a|b", "`a|b`", r"`a\|b`"),
-        ("`a` ``", "``` `a` `` ```", "``` `a` `` ```"),
+        ({}, ["registry"]),
+        (
+            {
+                "database": "mysql",
+                "auth_strategy": "keystone",
+                "exposure": "gateway",
+                "scaling": "autoscale",
+            },
+            ["registry", "database", "keystone", "exposure", "autoscaling"],
+        ),
     ],
 )
-def test_region_is_code_in_markdown(region: str, markdown: str, cell: str) -> None:
-    """No character of it ends the code, or the cell of a table."""
-    deployment = Deployment(auth_strategy="keystone", keystone_region=region)
-    assert deployment.keystone_region_code == markdown
-    assert deployment.formatted_answers["keystone_region"] == cell
-
-
-def test_role_names_the_project_only_with_a_password() -> None:
-    """An application credential belongs to a project."""
-    password = Deployment(auth_strategy="keystone", keystone_project_name="services")
-    assert password.keystone_role == "the role `service` in the project `services`"
-    credential = Deployment(auth_strategy="keystone", keystone_auth_type="v3applicationcredential")
-    assert credential.keystone_role == "the role `service`"
+def test_prerequisites_link_to_pages_of_the_deployment(answers: Answers, pages: list[str]) -> None:
+    deployment = Deployment.model_validate(answers)
+    linked = [re.findall(r"\(([a-z]+)\.md", name) for name in deployment.prerequisites]
+    assert linked == [[page] for page in pages]
 
 
 def test_keystone_keys_and_token_example() -> None:

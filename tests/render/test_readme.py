@@ -48,7 +48,19 @@ NOT_RENDERED = {
 }
 
 # Programs that a reader has already, or that the pages tell the reader to install.
-PROGRAMS = {"cosign", "curl", "docker", "export", "git", "helm", "kubectl", "make", "sudo", "uvx"}
+PROGRAMS = {
+    "cosign",
+    "curl",
+    "docker",
+    "export",
+    "git",
+    "helm",
+    "kubectl",
+    "make",
+    "openstack",
+    "sudo",
+    "uvx",
+}
 
 # Targets that only other targets need.
 STEPS = {
