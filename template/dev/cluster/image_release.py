@@ -28,7 +28,7 @@ def check(image: str) -> None:
     try:
         releases = {each.get(LABEL, "unknown") for each in registry.labels(repository, digest)}
     except registry.RegistryError as error:
-        advice = f" {PIN}, or delete values.image.yaml." if ABSENT.search(str(error)) else ""
+        advice = f". {PIN}, or delete values.image.yaml." if ABSENT.search(str(error)) else ""
         sys.exit(f"{registry.explain(repository, error)}{advice}")
     wanted = os.environ["RELEASE"]
     if releases != {wanted}:
