@@ -39,6 +39,8 @@ EU2: Values = {
         "OS_KEYSTONE_AUTHTOKEN__REGION_NAME": "eu2",
     },
     "secretSettings": {"OS_PLACEMENT_DATABASE__CONNECTION": {"name": "database-eu2"}},
+    "extraEnv": [{"name": "TZ", "valueFrom": {"secretKeyRef": {"name": "zones", "key": "zone"}}}],
+    "extraEnvFrom": [{"secretRef": {"name": "others"}}],
 }
 EU1: Values = {
     "environment": {"namespace": "placement", "context": "admin@eu1.example.com"},
@@ -52,7 +54,8 @@ def repository(render: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     repository = shutil.copytree(render(ANSWERS), tmp_path / "repo")
     # The tools of the Makefile, which take seconds to install, are also in this environment.
     (repository / "dev/stack/.venv").symlink_to(sys.prefix)
-    os.utime(repository / "dev/stack/requirements.txt", (0, 0))
+    for file in ("requirements.txt", "keystone/requirements.txt"):
+        os.utime(repository / "dev/stack" / file, (0, 0))
     monkeypatch.chdir(repository)
     return repository
 
@@ -93,7 +96,12 @@ def test_regions_may_differ_in_all_that_depends_on_the_cluster(repository: Path)
         }
         for secret in (*secrets[name], "placement-keystone"):
             assert f" --namespace placement create secret generic {secret} " in printed
-        assert ("generic registry-eu2 " in printed) == (name == "eu2")
+        for line in (
+            "registry-eu2 --type=kubernetes.io/dockerconfigjson \\\n    --from-file=.docker",
+            "zones \\\n    --from-file=zone=FILE\n",
+            "others \\\n    --from-file=KEY=FILE\n",
+        ):
+            assert (f"create secret generic {line}" in printed) == (name == "eu2")
         where = make(repository, f"ENV={name}", "--eval=where:; @echo $(KUBECTL)", "where").stdout
         assert region["environment"]["context"] in where
     image = EU2["image"]
@@ -125,7 +133,7 @@ def test_regions_may_differ_in_all_that_depends_on_the_cluster(repository: Path)
         ({"environment": {"namespace": "b", "context": "a b"}}, "context is 'a b', which is not"),
         ({"ingress": {"host": "c.example.com"}}, "c.example.com is also that of environments/c/"),
         ({"environment": {"namespace": "c"}}, "namespace is c, as in environments/c/values.yaml."),
-        ({"secretSettings": {"OS_A__B": "x"}}, "a value has the wrong type"),
+        ({"ingress": {"extraHosts": ["x"]}}, "a value has the wrong type"),
     ],
 )
 def test_a_problem_is_reported_in_one_line(
@@ -165,7 +173,12 @@ def test_the_documented_environments_are_valid(
     repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They need the Secrets of the answers, because they name no others."""
-    for name in ("values.yaml", "values.local.yaml", ".copier-answers.yml"):
+
+    def parsed(secrets: list[str]) -> dict[str, tuple[set[str], list[str]]]:
+        parts = (secret.split(":") for secret in secrets)
+        return {name: (set(keys.split(",")), kind) for name, keys, *kind in parts}
+
+    for name in ("values.yaml", "values.local.yaml", ".copier-answers.yml", "placement-chart"):
         (tmp_path / name).symlink_to(repo.path / name)
     monkeypatch.chdir(tmp_path)
     page = (repo.path / "docs/environments.md").read_text()
@@ -174,9 +187,8 @@ def test_the_documented_environments_are_valid(
     write(tmp_path, **dict(zip(("staging", "eu1"), examples, strict=False)))
     assert environments.main() == 0
     for name in environments.names():
-        file = str(tmp_path / environments.file_of(name))
-        assert parse(template(repo.path, "--values", file))
-        assert environments.load(name).secrets == repo.deployment.cluster_secrets
+        needed = environments.secrets(environments.load(name))
+        assert parsed(needed) == parsed(repo.deployment.cluster_secrets)
 
 
 def test_environments_have_their_own_keys_in_a_store_of_secrets(repository: Path) -> None:
@@ -201,12 +213,13 @@ def test_environments_have_their_own_keys_in_a_store_of_secrets(repository: Path
 
 def test_make_uses_the_environment_of_its_command_line_only(repository: Path) -> None:
     """Some shells have a variable ENV with the path of a file."""
+    arguments = ("secrets", "NAMESPACE=other")
+    for path_or_name in ("/root/.kshrc", "production"):  # without environments
+        done = make(repository, *arguments, ENV=path_or_name)
+        assert "create namespace other " in done.stdout
     write(repository, staging=in_namespace("staging"), production=in_namespace("production"))
-    for arguments, namespace in (("ENV=staging", "staging"), ("", "placement")):
-        done = make(
-            repository, "secrets", *arguments.split(), ENV="/root/.kshrc", NAMESPACE="other"
-        )
-        assert f"create namespace {'other' if not arguments else namespace} " in done.stdout
+    done = make(repository, "secrets", "ENV=staging", ENV="/root/.kshrc", NAMESPACE="other")
+    assert "create namespace staging " in done.stdout
     done = make(repository, "secrets", "ENV=test")
     assert done.returncode != 0
     assert done.stdout == ""
@@ -214,9 +227,56 @@ def test_make_uses_the_environment_of_its_command_line_only(repository: Path) ->
     assert line == (
         "ENV=test: there is no environments/test/values.yaml. Use production or staging."
     )
-    done = make(repository, "deploy")
+
+
+@pytest.mark.parametrize("target", ["deploy", "diff", "secrets", "cluster-test", "load"])
+def test_a_command_on_a_cluster_needs_an_environment(repository: Path, target: str) -> None:
+    """If there are some. Nothing goes to the current context and the default namespace."""
+    write(repository, staging=in_namespace("staging"), production=in_namespace("production"))
+    done = make(repository, target, ENV="/root/.kshrc")
     assert done.returncode != 0
     assert done.stderr.startswith("Set ENV to one of the environments: production staging\n")
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("variable", ["CONTEXT", "NAMESPACE"])
+def test_an_environment_refuses_another_context_or_namespace(
+    repository: Path, variable: str
+) -> None:
+    write(repository, staging=in_namespace("staging"))
+    done = make(repository, "secrets", "ENV=staging", f"{variable}=other")
+    assert done.returncode != 0
+    assert "ENV=staging sets the context and the namespace. Leave out" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_quote_in_the_name_of_an_environment_is_no_syntax(repository: Path) -> None:
+    write(repository, staging=in_namespace("staging"))
+    done = make(repository, "secrets", "ENV=a'b")
+    assert done.returncode != 0
+    line, *_ = done.stderr.splitlines()
+    assert line.startswith("ENV=a'b: there is no environments/a'b/values.yaml. Use staging.")
+
+
+def test_a_dry_run_installs_no_tools(repository: Path) -> None:
+    write(repository, staging=in_namespace("staging"))
+    (repository / "dev/stack/.venv").unlink()
+    done = make(repository, "--dry-run", "deploy", "ENV=staging")
+    assert done.returncode != 0
+    assert done.stderr.startswith("Run `make dev/stack/.venv/bin` before `make -n`.\n")
+    assert not (repository / "dev/stack/.venv").exists()
+
+
+def test_the_file_of_an_environment_is_called_yaml(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also if it is the only one. Otherwise, its values would be ignored."""
+    file = repository / "environments/staging/values.yml"
+    file.parent.mkdir(parents=True)
+    file.write_text("environment: {namespace: staging}\n")
+    assert environments.main("staging") == 1
+    assert "values.yml: has the wrong name. Rename it to values.yaml." in capsys.readouterr().err
+    assert "environments: staging\n" in make(repository, "deploy", ENV="").stderr
 
 
 def test_make_chart_test_renders_and_checks_each_environment(repository: Path) -> None:
@@ -226,6 +286,8 @@ def test_make_chart_test_renders_and_checks_each_environment(repository: Path) -
     assert done.stdout.endswith("Environment: environments/b/values.yaml\n")
     assert "at '/threads'" in done.stderr
     write(repository, b=in_namespace("a"))
+    (repository / "environments/b").rename(repository / "environments/my env")
     done = make(repository, "chart-test")
     assert done.returncode != 0
-    assert "environments/b/values.yaml: environment.namespace is a, as in" in done.stderr
+    problems = done.stderr.splitlines()
+    assert problems[0].startswith("environments/my env/values.yaml: the folder is 'my env', which")

@@ -25,8 +25,8 @@ class Cluster:
     namespace: str
     selector: str
     """The labels of the Deployment."""
-    secrets: list[str]
-    """The Secrets that the pods need, each as `name:key,key`."""
+    secrets: list[str] | None
+    """The Secrets that the pods need, each as `name:key,key`. None if Helm cannot render them."""
     environment: str = ""
 
     @property
@@ -52,7 +52,9 @@ class Cluster:
 
     def missing_secrets(self) -> Iterator[Finding]:
         """Find missing Secrets and keys."""
-        for secret in self.secrets:
+        if self.secrets is None:
+            yield Finding("cluster", "Helm cannot render the chart", "make chart-test")
+        for secret in self.secrets or ():
             name, keys = secret.split(":")[:2]
             command = ["kubectl", "--context", self.context, "--namespace", self.namespace]
             command += ["get", "secret", name, "--output=json"]
@@ -63,9 +65,10 @@ class Cluster:
                 present = json.loads(done.stdout or "{}").get("data") or {}
             except ValueError:
                 raise UnreadableError(f"Secrets: {done.stdout.strip()}") from None
-            missing = [key for key in keys.split(",") if key not in present]
-            if missing:
-                problem = f"the Secret {name} in {self.namespace} lacks {' and '.join(missing)}"
+            missing = [key for key in keys.split(",") if key and key not in present]
+            if missing or done.returncode:
+                lacks = f"lacks {' and '.join(missing)}" if missing else "is missing"
+                problem = f"the Secret {name} in {self.namespace} {lacks}"
                 yield Finding("cluster", problem, f"make secrets{self.variable}")
 
     def foreign_fields(self, root: Path) -> Iterator[Finding]:

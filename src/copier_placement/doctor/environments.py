@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,18 +23,17 @@ def invalid_environments(root: Path) -> Iterator[Finding]:
 def clusters(root: Path, cluster: Cluster) -> Iterator[Cluster]:
     """Return where each valid environment is, and the Secrets that it needs there."""
     for file in sorted((root / "environments").glob("*/values.yaml")):
-        found = defaultdict(list)
-        for word in run_script(root, file.parent.name).stdout.split():
-            key, _, value = word.partition("=")
-            found[key].append(value)
-        if found:
-            [context], [namespace] = found["context"], found["namespace"]
+        name = file.parent.name
+        words = run_script(root, name).stdout.split()
+        if words:
+            found = dict(word.split("=", 1) for word in words)
+            secrets = run_script(root, "--secrets", name)
             yield replace(
                 cluster,
-                context=context,
-                namespace=namespace,
-                secrets=found["secret"],
-                environment=file.parent.name,
+                context=found["context"],
+                namespace=found["namespace"],
+                secrets=None if secrets.returncode else secrets.stdout.split(),
+                environment=name,
             )
 
 

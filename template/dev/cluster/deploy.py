@@ -102,9 +102,6 @@ def require_secrets(kubectl: Kubectl, objects: list[Object]) -> None:
     for secret in secret_keys.missing(kubectl, secret_keys.of_ingresses(objects)):
         print(f"The Ingress serves no valid certificate without {secret}.")
     needed = secret_keys.of_pods(objects)
-    for item in objects:
-        if item["kind"].endswith("Secret"):  # also an ExternalSecret or a SealedSecret
-            needed.pop(item["metadata"]["name"], None)
     if missing := [f"  {secret}" for secret in secret_keys.missing(kubectl, needed)]:
         print(
             f"The pods need Secrets that the namespace {kubectl.namespace} lacks:", file=sys.stderr

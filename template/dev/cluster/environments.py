@@ -1,13 +1,15 @@
-"""Check the environments of this repository: `environments.py [NAME]`.
+"""Check the environments of this repository: `environments.py [[--secrets] NAME]`.
 
 environments/NAME/values.yaml holds the values of an environment. Its key `environment` holds the
-namespace and the context of `make deploy ENV=NAME`. With a name, this program prints them and the
-Secrets of the environment for the Makefile: `namespace=... context=... secret=...`.
+namespace and the context of `make deploy ENV=NAME`. With a name, this program prints them for the
+Makefile: `namespace=... context=...`. With --secrets, it prints the Secrets that the pods and the
+Ingress need instead.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+import secret_keys
 
 Values = dict[str, Any]
 
@@ -52,8 +56,6 @@ class Environment:
     """The environment's own."""
     hosts: set[str]
     """The addresses for clients outside the cluster."""
-    secrets: list[str]
-    """Each Secret that the pods need, as `name:key,key` or `name:key,key:type`."""
 
     def may_share_cluster(self, other: Environment) -> bool:
         """Whether both may be in the same cluster."""
@@ -67,12 +69,14 @@ def file_of(name: str) -> Path:
 
 def names() -> list[str]:
     """List the environments."""
-    return sorted(file.parent.name for file in FOLDER.glob("*/values.yaml"))
+    return sorted({file.parent.name for file in FOLDER.glob("*/values.y*ml")})
 
 
 def load(name: str) -> Environment:
     """Read an environment."""
     file = file_of(name)
+    if (other := file.with_suffix(".yml")).exists():
+        raise InvalidError(f"{other}: has the wrong name. Rename it to {file.name}.")
     own = read(file)
     values: Values = {}
     for common in filter(Path.exists, COMMON):
@@ -91,7 +95,7 @@ def load(name: str) -> Environment:
     )
     check(CONTEXT, "environment.context", context, file, "Rename it: kubectl config rename-context")
     try:
-        return Environment(file, namespace, context, own, set(hosts(values)), secrets(values))
+        return Environment(file, namespace, context, own, set(hosts(values)))
     except (AttributeError, KeyError, TypeError):
         raise InvalidError(
             f"{file}: a value has the wrong type. `make chart-test` names it."
@@ -152,22 +156,14 @@ def hosts(values: Values) -> Iterator[str]:
         yield str(route.get("host"))
 
 
-def secrets(values: Values) -> list[str]:
-    """List the Secrets that the pods need."""
-    needed: dict[str, tuple[list[str], str]] = {}
-    for secret in filter(None, (values.get("secretSettings") or {}).values()):
-        needed.setdefault(secret["name"], ([], ""))[0].append(secret["key"])
-    if name := values.get("keystoneCaSecret"):
-        needed.setdefault(name, ([], ""))[0].append("ca.crt")
-    certificates = [
-        get(values, "tls.podSecret"),
-        *(item.get("tlsSecret") for item in ingress_hosts(values)),
-    ]
-    for name in filter(None, certificates):
-        needed[name] = (["tls.crt", "tls.key"], ":kubernetes.io/tls")
-    for secret in values.get("imagePullSecrets") or []:
-        needed[secret["name"]] = ([".dockerconfigjson"], ":kubernetes.io/dockerconfigjson")
-    return [f"{name}:{','.join(keys)}{kind}" for name, (keys, kind) in needed.items()]
+def secrets(environment: Environment) -> list[str]:
+    """List the Secrets that the rendered chart needs, or exit with Helm's error."""
+    files = [*filter(Path.exists, COMMON), environment.file]
+    command = ["helm", "template", "placement-chart", *(f"--values={file}" for file in files)]
+    done = subprocess.run(command, text=True, capture_output=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr.strip())
+    return secret_keys.describe([*filter(None, yaml.safe_load_all(done.stdout))])
 
 
 def problems(name: str) -> Iterator[str]:
@@ -222,7 +218,9 @@ def collisions(environment: Environment, other: Environment) -> Iterator[str]:
 
 
 def main(*arguments: str) -> int:
-    """Check one environment and print where it is, or check all."""
+    """Check one environment and print where it is or its Secrets, or check all."""
+    with_secrets = "--secrets" in arguments
+    arguments = tuple(name for name in arguments if name != "--secrets")
     known = names()
     for name in arguments:
         if name not in known:
@@ -238,8 +236,10 @@ def main(*arguments: str) -> int:
         print(*found, sep="\n", file=sys.stderr)
         return 1
     for environment in map(load, arguments):
-        words = (f"secret={secret}" for secret in environment.secrets)
-        print(f"namespace={environment.namespace}", f"context={environment.context}", *words)
+        if with_secrets:
+            print(*secrets(environment))
+        else:
+            print(f"namespace={environment.namespace}", f"context={environment.context}")
     return 0
 
 

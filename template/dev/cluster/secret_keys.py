@@ -17,8 +17,21 @@ TLS = {"tls.crt", "tls.key"}
 NAMES = "go-template={{range $key, $value := .data}}{{$key}} {{end}}"
 
 
+def describe(objects: list[Object]) -> list[str]:
+    """Describe each Secret as `name:key,key` or `name:key,key:type`."""
+    needed = of_pods(objects) | of_ingresses(objects)
+    return [f"{name}:{','.join(sorted(keys))}{kind(keys)}" for name, keys in sorted(needed.items())]
+
+
+def kind(keys: set[str]) -> str:
+    """Return the type of a Secret with these keys, after a colon."""
+    if keys >= TLS:
+        return ":kubernetes.io/tls"
+    return ":kubernetes.io/dockerconfigjson" if ".dockerconfigjson" in keys else ""
+
+
 def of_pods(objects: list[Object]) -> Keys:
-    """Return the Secrets without which pods do not start."""
+    """Return the Secrets without which pods do not start, unless these objects create them."""
     found: Keys = {}
     for item in objects:
         if item["kind"] not in WORKLOADS:
@@ -33,6 +46,9 @@ def of_pods(objects: list[Object]) -> Keys:
         for secret, keys in references:
             if not secret.get("optional"):
                 found.setdefault(secret.get("secretName") or secret["name"], set()).update(keys)
+    for item in objects:
+        if item["kind"].endswith("Secret"):  # also an ExternalSecret or a SealedSecret
+            found.pop(item["metadata"]["name"], None)
     return found
 
 

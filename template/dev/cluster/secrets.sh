@@ -51,5 +51,6 @@ esac
 for secret; do
     name=${secret%%:*} rest=${secret#*:}
     keys=${rest%%:*} type=${rest#"${rest%%:*}"}
-    "$print" "$name" "$(echo "$keys" | tr , ' ')" "${type#:}"
+    # The pods need the Secret, but its keys are not known.
+    "$print" "$name" "$(echo "${keys:-KEY}" | tr , ' ')" "${type#:}"
 done

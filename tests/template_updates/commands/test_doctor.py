@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from copier_placement.doctor.cluster import Cluster
+from copier_placement.doctor.environments import clusters
 from tests.support.repositories import CHANGELOG, Maintain, edit_answers, make, publish
 from tests.support.template import commit_all, git
 from tests.support.work import insert, use_own_places
@@ -225,6 +227,17 @@ def test_each_environment_is_checked_in_its_cluster(
         ]
     else:
         assert "kubectl is missing" in found[0]
+
+
+def test_an_environment_that_helm_cannot_render_is_a_problem(repository: Path) -> None:
+    """Its Secrets are not known then."""
+    write_environment(repository, "staging", "threads: x\n")
+    [staging] = clusters(repository, Cluster("", "", "", []))
+    first = next(staging.findings(repository))
+    assert (first.problem, first.fix) == (
+        "staging: Helm cannot render the chart",
+        "make chart-test",
+    )
 
 
 def test_damaged_file_is_found_in_the_newest_version(repository: Path, maintain: Maintain) -> None:

@@ -7,5 +7,7 @@ CLUSTER_SECRETS += internal-registry:.dockerconfigjson:kubernetes.io/dockerconfi
 ##@ Cluster
 .PHONY: secrets
 secrets: ## Print commands that create the Secrets, or objects with FORMAT=external-secrets
-	@dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" "$(ENV)" \
-	    $(if $(ENV),$(call environment,secret),$(CLUSTER_SECRETS))
+	@$(NEED_ENV)
+	@$(if $(ENV),$(NEED_HELM))
+	@secrets="$(if $(ENV),$$($(TOOLS)/python dev/cluster/environments.py --secrets $(ENV)),$(CLUSTER_SECRETS))" && \
+	    dev/cluster/secrets.sh "$(CONTEXT)" $(NAMESPACE) "$(FORMAT)" "$(ENV)" $$secrets
