@@ -228,6 +228,15 @@ def test_unreachable_template_is_reported(script: Path, arguments: list[str]) ->
     assert "change _src_path in .copier-answers.yml" in done.stderr
 
 
+def test_repository_as_its_own_template_is_refused(script: Path) -> None:
+    """Copier stores `.` for a copy that was made from within the template."""
+    write_answers(script, ".", "1.2.0")
+    done = maintain(script, "doctor")
+    assert done.returncode == 1
+    assert "_src_path is '.'" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
 @pytest.mark.parametrize("missing", ["git", "uv"])
 def test_missing_program_is_named(script: Path, tmp_path: Path, missing: str) -> None:
     few = tmp_path / "few"
