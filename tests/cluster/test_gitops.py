@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ MARKS = {
     "argocd": ("annotate", "argocd.argoproj.io/tracking-id=x", "Argo CD"),
     "flux": ("label", "helm.toolkit.fluxcd.io/name=x", "Flux"),
 }
+FIELD_MANAGERS = {"argocd": "argocd-controller", "flux": "helm-controller"}
 
 
 @pytest.mark.parametrize("controller", CONTROLLERS)
@@ -100,6 +102,23 @@ def test_a_controller_takes_over_from_make_deploy(controller: str, new_site: New
         assert f"{title} deploys deployment/{site.name} from git" in refused.stderr
         if controller == "flux":
             check_environment(site)
+            shutil.rmtree(site.repository / "environments/staging")
+        check_return(site, controller)
+
+
+def check_return(site: Site, controller: str) -> None:
+    """`make deploy` works again as documented, and manages all that the controller has set."""
+    if controller == "argocd":
+        output(site.run("sh", "-euc", documented(site, "console", "owner=helm")))
+    mark = MARKS[controller][1].partition("=")[0]
+    printed = output(site.run("sh", "-euc", documented(site, "console", f"{mark}-")))
+    assert f"Helm takes deployment/{site.name} over from {FIELD_MANAGERS[controller]}" in printed
+    assert "Removed" not in printed
+    [deployment] = site.get("deployments", "--show-managed-fields")["items"]
+    managers = {entry["manager"] for entry in deployment["metadata"]["managedFields"]}
+    assert FIELD_MANAGERS[controller] not in managers
+    assert settings(site) == {"OS_API__AUTH_STRATEGY": "noauth2"}
+    assert cluster_problems(site) == []
 
 
 def documented(site: Site, language: str, part: str) -> str:

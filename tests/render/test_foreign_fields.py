@@ -88,3 +88,23 @@ def test_controllers_are_foreign_to_make_deploy_alone(controller: str) -> None:
     found = [f"{command} was set by kubectl-edit"]
     assert list(foreign_fields.names(item, foreign_fields.DEPLOYERS)) == found
     assert list(foreign_fields.names(item)) == [f"{image} was set by {controller}", *found]
+
+
+@pytest.mark.parametrize("controller", ["argocd-controller", "helm-controller"])
+@pytest.mark.parametrize("before", [[], [HELM]], ids=["alone", "with-helm"])
+def test_helm_takes_over_all_fields_of_a_controller(
+    controller: str, before: list[dict[str, Any]]
+) -> None:
+    """And `make deploy` can then remove what others have set, as without the controller."""
+    edited = entry("kubectl-edit", container(command={}))
+    managed = [*copy.deepcopy(before), entry(controller, container(args={})), edited]
+    item = {"kind": "Deployment", "metadata": {"name": "p", "managedFields": managed}}
+    assert foreign_fields.adopt(item) == [controller]
+    [helm, other] = foreign_fields.managers(item)
+    fields = [entry["fieldsV1"] for entry in before]
+    assert helm["fieldsV1"] == foreign_fields.merge(container(args={}), *fields or [{}])
+    assert foreign_fields.is_applied_by_helm(helm)
+    assert other == edited
+    command = "containers[placement].command of deployment/p was set by kubectl-edit"
+    assert list(foreign_fields.names(item)) == [command]
+    assert foreign_fields.adopt(item) == []

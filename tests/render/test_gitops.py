@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 import environments
 import push
+from copier_placement.doctor.gitops import PLACEHOLDERS, unready_gitops
 from tests.render.conftest import Repo
 from tests.support.chart import VALUES, close, of_kind, parse, try_helm
 from tests.support.template import load
@@ -77,6 +78,28 @@ def test_each_variant_has_the_files_of_its_controller_alone(repo: Repo) -> None:
     if controller != "none":
         names = {path.name for path in (repo.path / "gitops" / controller).iterdir()}
         assert names == FOLDERS[controller]
+
+
+@every_variant
+def test_doctor_reports_what_the_controller_still_lacks(repo: Repo, tmp_path: Path) -> None:
+    """Until each placeholder is replaced, and the files exist."""
+    copy = tmp_path / "repository"
+    shutil.copytree(repo.path, copy, ignore=shutil.ignore_patterns(".git", ".venv"))
+    deployment, flux = repo.deployment, repo.deployment.gitops == "flux"
+    fixes = {finding.fix for finding in unready_gitops(copy)}
+    url, owner, registry = PLACEHOLDERS.values()
+    assert (url in fixes) == (deployment.gitops != "none")
+    assert (owner in fixes) == (flux and deployment.ci == "github")
+    assert (registry in fixes) == (flux and deployment.image_repository.startswith("localhost/"))
+    assert ("make push" in fixes) == flux
+    for path in (copy / "gitops").rglob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        for placeholder in PLACEHOLDERS:
+            text = text.replace(placeholder, "oci://registry.example.com/")
+        path.write_text(text, encoding="utf-8")
+    (copy / "cosign.pub").touch()
+    (copy / "values.image.yaml").write_text('chartDigest: "sha256:0"\n', encoding="utf-8")
+    assert list(unready_gitops(copy)) == []
 
 
 @with_argocd

@@ -11,6 +11,7 @@ from .conflicts import unresolved_conflicts
 from .environments import clusters, invalid_environments
 from .files import deleted_files, drift, foreign_files
 from .findings import Finding, report
+from .gitops import unready_gitops
 from .template import newer_version, unused_answers
 from .tools import missing_tools
 
@@ -23,6 +24,7 @@ def run(repository: Repository, cluster: Cluster | None, *, as_json: bool) -> in
         *missing_tools(cluster=cluster is not None),
         *repository_findings(repository),
         *invalid_environments(repository.root),
+        *unready_gitops(repository.root),
         *(cluster_findings(repository.root, cluster) if cluster else ()),
     ]
     report(findings, as_json=as_json)

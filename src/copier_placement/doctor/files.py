@@ -33,10 +33,15 @@ def foreign_files(repository: Repository, rendered: Rendering) -> Iterator[Findi
 
 
 def drift(repository: Repository, rendered: Rendering) -> Iterator[Finding]:
-    """Find files that differ from what the template renders, outside the user's own places."""
+    """Find files that differ from what the template renders, outside the user's own places.
+
+    The files for Argo CD and Flux have placeholders, so users have to change them.
+    """
     for name in files(rendered.root):
         here, there = repository.root / name, rendered.root / name
         if rendered.is_own(name) or name == ANSWERS or not here.is_file():
+            continue
+        if name.startswith("gitops/"):
             continue
         if there.read_bytes() != here.read_bytes():
             problem = f"{name} differs from what the template renders"

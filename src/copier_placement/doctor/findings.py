@@ -9,7 +9,7 @@ class Finding:
     """One problem."""
 
     check: str
-    """The topic, such as tools, git, conflicts, answers, environments, drift or cluster."""
+    """The topic, such as tools, git, conflicts, answers, environments, gitops, drift or cluster."""
     problem: str
     fix: str = ""
     detail: str = ""

@@ -62,6 +62,7 @@ def main(
     require_secrets(kubectl, objects)
     if context:
         contexts.confirm(context)
+    take_over(kubectl, selector, objects)
     remove_foreign_fields(kubectl, selector)
     replicas.keep(kubectl, selector)
     command = release.upgrade(*arguments, "--description", image_release.description(rendered))
@@ -116,10 +117,20 @@ def how_to_create_secrets() -> str:
     return CREATE.format(environment) if MAKE_SECRETS.exists() else ""
 
 
+def take_over(kubectl: Kubectl, selector: str, objects: list[Object]) -> None:
+    """Have Helm manage what Argo CD or Flux has set, and name the controller."""
+    kinds = ",".join(sorted({item["kind"].lower() for item in objects}))
+    for item in kubectl.try_get(kinds, "--selector", selector, "--show-managed-fields"):
+        if controllers := foreign_fields.adopt(item):
+            name = foreign_fields.name_of(item)
+            print(f"Helm takes {name} over from {' and '.join(controllers)} (docs/gitops.md).")
+            foreign_fields.store(kubectl, item)
+
+
 def print_foreign_fields(kubectl: Kubectl, selector: str) -> None:
     """Name what others have set, which a deploy removes."""
     for item in foreign_fields.get_objects(kubectl, selector):
-        for name in foreign_fields.names(item):
+        for name in foreign_fields.names(item, foreign_fields.DEPLOYERS):
             print(f"To be removed, because this repository does not contain it: {name}.")
 
 

@@ -109,9 +109,30 @@ def names(item: dict[str, Any], deployers: tuple[str, ...] = (HELM,)) -> Iterato
             yield f"{field} of {name_of(item)} was set by {entry['manager']}"
 
 
+def adopt(item: dict[str, Any]) -> list[str]:
+    """Make Helm the manager of what Argo CD or Flux has set; return the names of both.
+
+    Otherwise, Helm could not remove these fields later. Kubernetes still has them after a return to
+    `make deploy`, and after a change to Flux that stopped before Flux deployed.
+    """
+    taken = [
+        entry
+        for entry in managers(item)
+        if entry["manager"] in DEPLOYERS and entry["manager"] != HELM
+    ]
+    names = sorted({entry["manager"] for entry in taken})
+    for entry in taken:
+        own = next(filter(is_applied_by_helm, managers(item)), None)
+        if own:
+            own["fieldsV1"] = merge(own["fieldsV1"], entry["fieldsV1"])
+            item["metadata"]["managedFields"].remove(entry)
+        else:
+            entry["manager"], entry["operation"] = HELM, "Apply"
+    return names
+
+
 def hand_over(kubectl: Kubectl, item: dict[str, Any]) -> None:
     """Make Helm the manager of the foreign fields, so that its next upgrade removes them."""
-    entries = item["metadata"]["managedFields"]
     applied = [entry for entry in managers(item) if is_applied_by_helm(entry)]
     if not applied:
         sys.exit(
@@ -123,12 +144,17 @@ def hand_over(kubectl: Kubectl, item: dict[str, Any]) -> None:
             fields = {key: fields}
         entry["fieldsV1"] = subtract(entry["fieldsV1"], fields)
         applied[0]["fieldsV1"] = merge(applied[0]["fieldsV1"], fields)
+    store(kubectl, item)
+
+
+def store(kubectl: Kubectl, item: dict[str, Any]) -> None:
+    """Write the managers of the fields."""
     # Status changes at any time, and does not count.
     version = "generation" if "generation" in item["metadata"] else "resourceVersion"
     unchanged = {"path": f"/metadata/{version}", "value": item["metadata"][version]}
     managed = {
         "path": "/metadata/managedFields",
-        "value": [entry for entry in entries if entry["fieldsV1"]],
+        "value": [entry for entry in item["metadata"]["managedFields"] if entry["fieldsV1"]],
     }
     patch = json.dumps([{"op": "test", **unchanged}, {"op": "replace", **managed}])
     command = ("patch", name_of(item), "--type=json", "--patch-file=/dev/stdin")
