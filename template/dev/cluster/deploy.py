@@ -25,13 +25,13 @@ from helm import Release
 from kubectl import Kubectl, Object
 from rollout import Rollout
 
-# Between two looks at the pods.
+# The time between two checks of the pods.
 SECONDS = 3
 # What `make secrets` runs, if the answers name Secrets.
 MAKE_SECRETS = Path(__file__).with_name("secrets.sh")
 CREATE = "`make secrets{}` prints the commands that create the Secrets of the answers."
 
-# The mark of each controller on what it deploys.
+# The label or annotation that each controller adds to the objects that it deploys.
 CONTROLLERS = {
     "argocd.argoproj.io/tracking-id": "Argo CD",
     "helm.toolkit.fluxcd.io/name": "Flux",

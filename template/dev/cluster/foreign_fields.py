@@ -1,4 +1,4 @@
-"""Print what nobody deploys, but others have set: `foreign_fields.py CONTEXT NAMESPACE SELECTOR`.
+"""Print fields that others have set: `foreign_fields.py CONTEXT NAMESPACE SELECTOR`.
 
 Kubernetes keeps the fields that another field manager has added, such as a variable from
 `kubectl set env`. An upgrade with Helm does not remove them, and they override the settings.
