@@ -65,7 +65,8 @@ def test_unknown_part_is_refused(checkout: Path) -> None:
     done = bootstrap(checkout, "helmet")
     assert done.returncode != 0
     assert (
-        "unknown part 'helmet': use uv, engine, base, lint, charts, skopeo or maven" in done.stdout
+        "unknown part 'helmet': use uv, engine, base, lint, charts, skopeo, maven or bench"
+        in done.stdout
     )
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from extensions.deployment import Deployment
 from tests.stack.databases.conftest import InBackground
 from tests.support.containers import CONNECTION, Run, Server, Start, logs
+from tests.support.faults import KILL
 from tests.support.servers import PASSWORD, DatabaseServer
 from tests.support.waiting import wait_until
 
@@ -101,7 +102,8 @@ def full(server: DatabaseServer) -> Iterator[str]:
     """Use up the connections that a server allows, and return the URL of a database."""
     with ExitStack() as opened:
         if server.kind == "mysql":
-            # The server closes the connections of earlier containers a moment after they ended.
+            # A removed container whose network was gone first has not closed its connections.
+            server.administer(KILL[server.kind])
             wait_until(lambda: server.administer(CONNECTED) == "0")
             limit, url = 10, server.new_database()  # the least that MariaDB accepts
             opened.callback(server.administer, "SET GLOBAL max_connections = DEFAULT")
