@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,6 @@ import yaml
 from jsonschema import Draft202012Validator
 
 import environments
-import push
 from copier_placement.doctor.gitops import PLACEHOLDERS, unready_gitops
 from tests.render.conftest import Repo
 from tests.support.chart import VALUES, close, of_kind, parse, try_helm
@@ -240,27 +238,6 @@ def test_the_helm_release_has_the_name_and_the_namespace_of_make_deploy(repo: Re
     assert found["HelmRelease"]["metadata"]["name"] == name
     assert found["HelmRelease"]["spec"].keys().isdisjoint({"releaseName", "targetNamespace"})
     assert found["Kustomization"]["spec"]["targetNamespace"] == name
-
-
-@with_flux
-def test_flux_gets_the_chart_that_make_push_has_pinned(
-    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Flux refuses a chart whose version is not that of its tag, so only the digest names it."""
-    copy = tmp_path / "repository"
-    shutil.copytree(repo.path, copy, ignore=shutil.ignore_patterns(".git", ".venv"))
-    (copy / "cosign.pub").touch()
-    monkeypatch.chdir(copy)
-    image, chart = (f"sha256:{digit * 64}" for digit in "12")
-    push.pin(f"{repo.deployment.release}-1", image, chart)
-    code, _, errors = try_helm(
-        copy, "template", "placement-chart", *VALUES, "--values=values.image.yaml"
-    )
-    assert code == 0, errors
-    build = ["kubectl", "kustomize", "--load-restrictor=LoadRestrictionsNone", "gitops/flux"]
-    [source] = of_kind("OCIRepository", parse(subprocess.check_output(build, text=True)))
-    assert source["spec"]["ref"] == {"digest": chart}
-    check(source)
 
 
 @with_flux
