@@ -73,8 +73,8 @@ def test_chart_uses_the_users_values_and_templates(repository: Path) -> None:
     makefile = (repository / "Makefile").read_text()
     linted = make(repository, "--dry-run", "chart-test").stdout
     assert f"helm lint --strict {' '.join(command[3:])}\n" in linted
-    # helm lint, helm template with and without an environment, and helm upgrade
-    assert makefile.count("$(VALUES)") == 4
+    # helm lint, helm template with and without an environment, helm upgrade, and `make verify`
+    assert makefile.count("$(VALUES)") == 5
 
 
 def test_environments_add_their_values(repository: Path) -> None:
