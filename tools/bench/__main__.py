@@ -21,20 +21,21 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.support.containers import CONNECTION, NEWEST, Server, serving, succeed
-from tests.support.servers import DatabaseServer, database_server
+from tests.support.servers import TARGETS, DatabaseServer, database_server
 from tools.bench import measure, report, workloads
 from tools.bench.cloud import delayed, delete_created, fill
 from tools.bench.peers import PEERS, PRODUCT, UNPATCHED
 from tools.rendering import ROOT, render
 
 PROVIDERS = 1000
-# The databases: the kind, the variant whose stack has its server, and the delay in milliseconds.
+# The databases: the kind, and the delay in milliseconds.
 DATABASES = {
-    "PostgreSQL": ("postgresql", "keystone-password", 0),
-    "PostgreSQL, 1 ms away": ("postgresql", "keystone-password", 1),
-    "MariaDB": ("mysql", "mysql-autoscale-ingress", 0),
+    "PostgreSQL": ("postgresql", 0),
+    "PostgreSQL, 1 ms away": ("postgresql", 1),
+    "MariaDB": ("mysql", 0),
 }
-FOLDERS = {"postgresql": "postgresql", "mysql": "mariadb"}
+# The variant whose stack has the server of each kind.
+VARIANTS = {"postgresql": "keystone-password", "mysql": "mysql-autoscale-ingress"}
 IMAGE = "localhost/placement-bench"
 INTRODUCTION = Path(__file__).with_name("introduction.md")
 PAGE = ROOT / "docs/reference/benchmark.md"
@@ -56,11 +57,10 @@ def databases(
     engine: str, folder: Path, names: Sequence[str]
 ) -> Iterator[dict[str, DatabaseServer]]:
     """Start a server of each kind."""
-    kinds = {DATABASES[name][0]: DATABASES[name][1] for name in names}
     with ExitStack() as running:
         servers = {}
-        for kind, variant in kinds.items():
-            context = render(variant, folder) / "dev/stack/servers" / FOLDERS[kind]
+        for kind in {DATABASES[name][0] for name in names}:
+            context = render(VARIANTS[kind], folder) / "dev/stack/servers" / TARGETS[kind]
             succeed(engine, "build", "--tag", f"{IMAGE}:{kind}", context)
             server = database_server(engine, f"{IMAGE}:{kind}", kind)
             servers[kind] = running.enter_context(server)
@@ -82,10 +82,11 @@ class Benchmark:
 
     def measure(self, name: str, database: DatabaseServer) -> None:
         """Run all workloads of all peers on a database, and record the results."""
-        kind, _, delay = DATABASES[name]
+        kind, delay = DATABASES[name]
         with ExitStack() as running:
-            own = self.urls.setdefault(kind, "") or database.new_database()
-            self.urls[kind] = url = own
+            if kind not in self.urls:
+                self.urls[kind] = database.new_database()
+            url = own = self.urls[kind]
             if delay:
                 away = delayed(self.engine, self.images[True], database, own, delay)
                 url = running.enter_context(away)

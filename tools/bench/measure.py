@@ -38,8 +38,6 @@ class Result:
     """Connections that were refused, timed out, or were closed without an announcement."""
     cpu: float
     """Milliseconds of CPU of the container for each request."""
-    p50: float
-    """The median of the latency, in milliseconds."""
     p99: float
     """The 99th percentile of the latency, in milliseconds."""
 
@@ -85,6 +83,5 @@ def run(engine: str, server: Server, lua: str, seconds: int, folder: Path) -> Re
         failed=found["failed"],
         broken=found["broken"],
         cpu=used * 1000 / answered,
-        p50=found["p50"] / 1000,
         p99=found["p99"] / 1000,
     )
