@@ -33,7 +33,7 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
         "environment": {"namespace": "placement", "context": "admin@north", "revision": "north"}
     },
 }
-WAVE = {"argocd.argoproj.io/hook": "Sync", "argocd.argoproj.io/sync-wave": "-1"}
+PHASE = {"argocd.argoproj.io/hook": "Sync"}
 
 
 def variants_of(controller: str) -> pytest.MarkDecorator:
@@ -138,7 +138,7 @@ def render_source(repo: Repo, source: dict[str, Any], folder: Path) -> Any:
 
 @with_argocd
 def test_argocd_renders_what_make_deploy_installs(repo: Repo, tmp_path: Path) -> None:
-    """Only the phase and the wave of the first Job differ."""
+    """Only the phase of the first Jobs differs."""
     spec = application(repo)["spec"]
     name = repo.deployment.project_name
     assert spec["destination"]["namespace"] == name
@@ -149,7 +149,7 @@ def test_argocd_renders_what_make_deploy_installs(repo: Repo, tmp_path: Path) ->
     expected = parse(output)
     for job in of_kind("Job", expected):
         if "pre-install" in job["metadata"]["annotations"]["helm.sh/hook"]:
-            job["metadata"]["annotations"] |= WAVE
+            job["metadata"]["annotations"] |= PHASE
     assert found == expected
 
 

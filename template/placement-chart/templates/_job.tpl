@@ -1,18 +1,47 @@
-{{/* The component of the Job that runs before the pods are replaced; empty without such a Job. */}}
-{{- define "placement.firstJob" -}}
+{{/* The components of the Jobs that run before the pods are replaced, in their order, as a JSON list. */}}
+{{- define "placement.firstJobs" -}}
 {{- $settings := include "placement.withoutNull" .Values.settings | fromJson -}}
+{{- $jobs := list -}}
 {{- if ne .Values.migrations.mode "none" -}}
 {{- if ne .Values.database.backend "sqlite" -}}
-db-sync
+{{- $jobs = append $jobs "db-sync" -}}
 {{- else if eq (get $settings "OS_API__AUTH_STRATEGY") "keystone" -}}
-check-keystone
+{{- $jobs = append $jobs "check-keystone" -}}
 {{- end -}}
 {{- end -}}
+{{- $jobs | toJson -}}
 {{- end -}}
 
-{{/* The spec of a Job, from `dict "root" . "component" COMPONENT "command" SHELL "hook" BOOL`. */}}
+{{/* A Job that runs before the pods are replaced, as a Helm hook or as a plain Job, from `dict "root" .
+     "component" COMPONENT "command" SHELL "weight" WEIGHT "secrets" SECRETS`. The optional SECRETS are for this Job
+     alone, in the form of secretSettings. Argo CD reads the weight as a sync wave. */}}
+{{- define "placement.firstJob" -}}
+{{- $hook := eq .root.Values.migrations.mode "hook" -}}
+{{- $job := include "placement.job" (set . "hook" $hook) -}}
+{{- /* A Job is immutable, so a plain Job with another spec needs another name. */ -}}
+{{- $suffix := ternary .component (printf "%s-%s" .component (sha256sum $job | trunc 8)) $hook -}}
+{{- /* The hook runs before Helm creates the other objects, so it uses none of them. The finished Job stays
+       for its log. */ -}}
+{{- $annotations := ternary (dict "helm.sh/hook" "pre-install,pre-upgrade" "helm.sh/hook-weight" .weight "helm.sh/hook-delete-policy" "before-hook-creation" "helm.sh/hook-output-log-policy" "hook-failed") dict $hook -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ include "placement.suffixedName" (list .root $suffix) | quote }}
+  labels:
+    {{- include "placement.labels" (list .root .component) | nindent 4 }}
+  {{- with merge $annotations (.root.Values.migrations.annotations | default dict) }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  {{- $job | nindent 2 }}
+{{- end -}}
+
+{{/* The spec of a Job, from `dict "root" . "component" COMPONENT "command" SHELL "hook" BOOL "secrets" SECRETS`. */}}
 {{- define "placement.job" -}}
-{{- $root := .root -}}
+{{- $secrets := merge (dict) (.secrets | default dict) (.root.Values.secretSettings | default dict) -}}
+{{- $values := set (omit .root.Values "secretSettings") "secretSettings" $secrets -}}
+{{- $root := set (omit .root "Values") "Values" $values -}}
 {{- $annotations := merge (dict) ($root.Values.migrations.podAnnotations | default dict) ($root.Values.podAnnotations | default dict) -}}
 {{- $labels := merge (dict) ($root.Values.migrations.podLabels | default dict) ($root.Values.podLabels | default dict) -}}
 {{- if .hook -}}
