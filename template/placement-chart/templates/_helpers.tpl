@@ -80,6 +80,11 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- ternary "https" "http" (not (empty .Values.tls.podSecret)) -}}
 {{- end -}}
 
+{{/* The URL of the Service inside the cluster. */}}
+{{- define "placement.url" -}}
+{{- printf "%s://%s.%s.svc:%v" (include "placement.scheme" .) (include "placement.fullname" .) .Release.Namespace .Values.service.port -}}
+{{- end -}}
+
 {{/* The hosts of the Ingress, as a JSON list of {host, tlsSecret}; empty without an Ingress. */}}
 {{- define "placement.ingressHosts" -}}
 {{- $hosts := list -}}

@@ -116,6 +116,28 @@ volumeMounts:
   {{- include "placement.mounts" $root | nindent 2 }}
 {{- end -}}
 
+{{/* The mount of the CA certificate that a client of the pods needs, and its volume. */}}
+{{- define "placement.caMount" -}}
+{{- if .Values.tls.podSecret -}}
+- name: tls
+  mountPath: /etc/placement/tls
+  readOnly: true
+{{- end -}}
+{{- end -}}
+
+{{- define "placement.caVolume" -}}
+{{- with .Values.tls.podSecret -}}
+# Only the CA certificate, and only if the Secret has one.
+- name: tls
+  secret:
+    secretName: {{ . | quote }}
+    optional: true
+    items:
+      - key: ca.crt
+        path: ca.crt
+{{- end -}}
+{{- end -}}
+
 {{- define "placement.mounts" -}}
 - name: tmp
   mountPath: /tmp
