@@ -7,6 +7,7 @@ by tests/questions/test_own_places.py.
 PLACES = {
     "values.local.yaml": "values for the chart",
     "values.image.yaml": "the image that `make push` has pushed",
+    "zones.yaml": "zones, traits and resource classes as data",
     "environments/": "environments such as staging and production",
     "gabbits/local/": "HTTP tests that `make test` also runs",
     "Makefile.local": "make targets",
@@ -21,5 +22,5 @@ CI_PLACES = {
 }
 """The places of each CI service."""
 
-RENDERED_ONCE = ("values.local.yaml", "gabbits/local/")
+RENDERED_ONCE = ("values.local.yaml", "zones.yaml", "gabbits/local/")
 """Rendered by the first copy, then the user's (`_skip_if_exists` in copier.yml)."""

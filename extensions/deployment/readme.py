@@ -219,6 +219,7 @@ class Readme(Cluster, Stack):
             "rotation.md": "how to change each secret" if self.rotations else "",
             "security.md": "limits, timeouts, network access and policy, HTTPS, security fixes",
             "upgrades.md": "changes of settings, template updates, OpenStack upgrades",
+            "zones.md": "zones of hosts, traits, resource classes and sharing pools as data",
             "devstack.md": "running alongside a devstack",
             "placedock.md": "the image's variables and commands, differences from placedock",
         }

@@ -10,6 +10,7 @@
 #   smoke-test [URL]                test the Placement at URL, or the one in this container
 #   token                           print a token for tests
 #   load-test URL CLIENTS SECONDS   put load on a running Placement; prints a line of JSON each second
+#   zones ACTION [ARGUMENT...]   plan, apply or export: zones.yaml and a running Placement
 #   devstack-env PLACEMENT_CONF LOCAL_CONF [HOST_IP]   print the variables for running alongside a devstack
 #   placement-manage [ARGUMENT...]   Placement's own command, with the container's settings
 #   placement-status [ARGUMENT...]   Placement's own command, with the container's settings

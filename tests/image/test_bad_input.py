@@ -345,8 +345,8 @@ WRONG_ARGUMENTS = (
     "devstack-env /a",
     "devstack-env /a /b c d",
 )
-# Placement's own commands, which check their arguments themselves.
-OWN_COMMANDS = {"placement-manage", "placement-status"}
+# Commands that check their arguments themselves.
+OWN_COMMANDS = {"placement-manage", "placement-status", "zones"}
 BAD_REQUESTS = {
     "token": r"OS_API__AUTH_STRATEGY is not set",
     "smoke-test placement:80": r"placement:80 is not a URL: write it as http://HOST:PORT",

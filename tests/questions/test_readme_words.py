@@ -66,13 +66,14 @@ def test_diagram_has_a_line_for_each_part() -> None:
 
 
 def test_pages_are_those_of_the_deployment() -> None:
-    """Every deployment has seven pages; the others depend on the answers."""
+    """Every deployment has eight pages; the others depend on the answers."""
     always = {
         "kubernetes.md",
         "registry.md",
         "environments.md",
         "security.md",
         "upgrades.md",
+        "zones.md",
         "devstack.md",
         "placedock.md",
     }

@@ -17,6 +17,7 @@ SECRET = "marker-of-a-secret"
 OWN_PLACES = {
     "values.local.yaml": "threads: 3\n",
     "values.image.yaml": 'image:\n  tag: "2026.2-0123456789ab"\n',
+    "zones.yaml": "traits: [CUSTOM_MINE]\n",
     "environments/staging/values.yaml": "environment: {namespace: staging}\nthreads: 2\n",
     "gabbits/local/mine.yaml": "tests:\n  - name: mine\n    GET: /\n",
     "Makefile.local": "mine: ## Ours\n\t@echo mine\n",

@@ -54,6 +54,7 @@ COMMANDS = {
     "smoke-test": Command("client", "smoke_test", "[URL]"),
     "token": Command("client", "print_token"),
     "load-test": Command("client", "load_test", "URL CLIENTS SECONDS"),
+    "zones": Command("zones.command", "zones", "ACTION [ARGUMENT...]"),
     "devstack-env": Command("devstack_env", "devstack_env", "PLACEMENT_CONF LOCAL_CONF [HOST_IP]"),
     "placement-manage": Command("database.schema", "placement_manage", "[ARGUMENT...]"),
     "placement-status": Command("database.schema", "placement_status", "[ARGUMENT...]"),

@@ -57,7 +57,7 @@ def exit_with(error: StartError) -> NoReturn:
 
 
 @contextlib.contextmanager
-def report_errors() -> Iterator[None]:
+def report_errors(unexpected: type[StartError] = UnexpectedError) -> Iterator[None]:
     """Report an error of the block and end the process.
 
     The log gets the traceback of an unexpected error.
@@ -69,4 +69,4 @@ def report_errors() -> Iterator[None]:
         exit_with(error)
     except Exception as error:
         print(hide_passwords(traceback.format_exc()))
-        exit_with(UnexpectedError(f"{type(error).__name__}: {error} (the log has the details)"))
+        exit_with(unexpected(f"{type(error).__name__}: {error} (the log has the details)"))

@@ -1,0 +1,102 @@
+"""The command `zones`."""
+
+import argparse
+import sys
+from typing import NoReturn
+
+from entrypoint.errors import StartError, report, report_errors
+from entrypoint.zones import difference, export, file, nova, output, state
+from entrypoint.zones.api import Placement
+from entrypoint.zones.write import Writer
+
+DEFAULT_FILE = "/zones.yaml"
+# The exit status of `plan` if there are differences.
+DIFFERENT = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors do not have the exit status of differences."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report wrong arguments."""
+        raise StartError(f"{self.prog}: {message}")
+
+
+def zones(*arguments: str) -> None:
+    """Plan or apply what zones.yaml describes, or print such a file for a running Placement."""
+    with report_errors(unexpected=StartError):
+        run(parse_args(arguments))
+
+
+def parse_args(arguments: tuple[str, ...]) -> argparse.Namespace:
+    """Return the options."""
+    parser = Parser(prog="zones", allow_abbrev=False)
+    actions = parser.add_subparsers(dest="action", required=True, parser_class=Parser)
+    for name, text in (
+        ("plan", "print the changes; exit status 0: none, 2: some, 1: an error"),
+        ("apply", "make the changes"),
+        ("export", "print a file that describes Placement"),
+    ):
+        action = actions.add_parser(name, help=text, allow_abbrev=False)
+        action.add_argument("file", nargs="?", metavar="FILE", help=f"default: {DEFAULT_FILE}")
+        if name != "export":
+            action.add_argument("--json", action="store_true", help="print JSON")
+        if name == "apply":
+            action.add_argument("--yes", action="store_true", help="remove without asking")
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run one of the actions."""
+    if options.action == "export":
+        print_export(options.file)
+    else:
+        plan_or_apply(options)
+
+
+def plan_or_apply(options: argparse.Namespace) -> None:
+    """Print the difference, and write it if that is wanted."""
+    wanted = file.load(options.file or DEFAULT_FILE)
+    placement = Placement()
+    current = state.read(placement, wanted)
+    found = difference.compare(placement, wanted, current)
+    zones_of_hosts = difference.zones_of_hosts(wanted, current, [])
+    in_nova = nova.compare(placement.cloud, wanted, zones_of_hosts) if placement.cloud else None
+    if in_nova:
+        found.warnings += in_nova[0]
+    commands = in_nova[1] if in_nova else nova.commands(wanted, current, found)
+    print(output.as_json(found, commands) if options.json else output.text(found))
+    if commands and not options.json:
+        print("\nThe same in Nova:", *commands, sep="\n  ")
+    sys.stdout.flush()
+    for warning in found.warnings:
+        report(f"warning: {warning}")
+    if options.action == "plan":
+        sys.exit(DIFFERENT if found.changes or found.warnings or (in_nova and commands) else 0)
+    if not found.changes:
+        return
+    if not options.yes and (removals := sum(change.removes for change in found.changes)):
+        confirm(removals)
+    if problems := Writer(placement, wanted, current).write(found):
+        for problem in problems[1:]:
+            report(problem)
+        raise StartError(f"{problems[0]} ({len(problems)} of {len(found.changes)} changes failed)")
+    if not options.json:
+        print("Applied.")
+
+
+def confirm(removals: int) -> None:
+    """Ask before anything is removed."""
+    print(f"{removals} of these changes remove something. Continue? [y/N] ", end="", flush=True)
+    answer = sys.stdin.readline()
+    if answer.strip().lower() not in ("y", "yes"):
+        reason = "" if answer else ": there is no one to ask, so pass --yes"
+        raise StartError(f"nothing is written{reason}")
+
+
+def print_export(path: str | None) -> None:
+    """Print a file. The owner is that of the given file."""
+    owner = file.load(path).owner if path else file.DEFAULT_OWNER
+    placement = Placement()
+    titles = nova.titles(placement.cloud) if placement.cloud else {}
+    print(export.export(placement, titles, owner), end="")

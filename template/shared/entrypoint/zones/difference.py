@@ -1,0 +1,249 @@
+"""The difference between a file and Placement: changes, and warnings about what stays as it is."""
+
+import fnmatch
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from entrypoint.errors import StartError
+from entrypoint.zones import names, records
+from entrypoint.zones.api import Placement, at_once
+from entrypoint.zones.file import File, Pool, Zone
+from entrypoint.zones.state import Host, OwnPool, State
+
+Inventories = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that differs: added (+), changed (~) or removed (-), with the details."""
+
+    sign: str
+    kind: str
+    name: str
+    details: tuple[str, ...] = ()
+
+    @property
+    def removes(self) -> bool:
+        """Return whether the change takes anything away."""
+        return self.sign == "-" or any(detail.startswith("- ") for detail in self.details)
+
+
+@dataclass(frozen=True)
+class HostChange(Change):
+    """A change of the traits and aggregates of someone else's provider."""
+
+    host: Host = field(kw_only=True)
+    zone: Zone | None = field(kw_only=True)
+    add_traits: frozenset[str] = field(kw_only=True)
+    remove_traits: frozenset[str] = field(kw_only=True)
+    add_aggregates: frozenset[str] = field(kw_only=True)
+    remove_aggregates: frozenset[str] = field(kw_only=True)
+
+    @property
+    def leaves(self) -> bool:
+        """Return whether the host leaves a zone, rather than getting other traits there."""
+        stays = self.zone and self.zone.aggregate in self.host.aggregates
+        return self.removes and not stays
+
+
+@dataclass(frozen=True)
+class PoolChange(Change):
+    """A change of a provider that the file owns."""
+
+    uuid: str = field(kw_only=True)
+    pool: Pool | None = field(kw_only=True)
+
+
+@dataclass
+class Difference:
+    """All changes, and warnings."""
+
+    changes: list[Change]
+    warnings: list[str]
+
+
+def compare(placement: Placement, file: File, state: State) -> Difference:
+    """Return how Placement differs from the file."""
+    check(file, state)
+    warnings: list[str] = []
+    changes = [
+        *(Change("+", "trait", name) for name in file.traits if name not in state.traits),
+        *(
+            Change("+", "resource class", name)
+            for name in file.resource_classes
+            if name not in state.resource_classes
+        ),
+        *pool_changes(file, state, warnings),
+    ]
+    zones = zones_of_hosts(file, state, warnings)
+    hosts = list(host_changes(file, state, zones, warnings))
+    leaving = [change for change in hosts if change.leaves]
+    used = dict(
+        zip(
+            (change.name for change in leaving),
+            at_once(lambda change: consumers(placement, state, change.host), leaving),
+            strict=True,
+        )
+    )
+    for change in hosts:
+        if used.get(change.name):
+            warnings.append(stays(change.name, used[change.name]))
+        else:
+            changes.append(change)
+    return Difference(changes, warnings)
+
+
+def check(file: File, state: State) -> None:
+    """Refuse what this Placement does not have, and pools that belong to someone else."""
+    groups = [("zones", zone.name, zone.traits) for zone in file.zones.values()]
+    groups += [("pools", pool.name, pool.traits) for pool in file.pools.values()]
+    for kind, name, traits in groups:
+        for trait in sorted(traits - state.traits - set(file.traits)):
+            place = file.at(kind, name, "traits")
+            raise StartError(f"{place}: this Placement is too old for the trait {trait}: remove it")
+    for name in file.pools:
+        uuid = state.names.get(name)
+        if uuid not in (None, records.pool_uuid(file.owner, name)):
+            raise StartError(
+                f"{file.at('pools', name)}: the provider {name} ({uuid}) exists already and belongs"
+                " to someone else: choose another name"
+            )
+
+
+def zones_of_hosts(file: File, state: State, warnings: list[str]) -> dict[str, Zone]:
+    """Return the zone of each host, by its UUID; refuse a host in two zones."""
+    by_name = {host.name: uuid for uuid, host in state.hosts.items()}
+    found: dict[str, tuple[Zone, str]] = {}
+    for zone in file.zones.values():
+        for index, pattern in enumerate(zone.hosts):
+            place = file.at("zones", zone.name, "hosts", index)
+            matching = [pattern] if pattern in by_name else fnmatch.filter(by_name, pattern)
+            if not matching:
+                hint = names.did_you_mean(pattern, by_name)
+                warnings.append(f"{place}: Placement has no host {pattern}{hint}")
+            for name in matching:
+                other, first = found.setdefault(by_name[name], (zone, place))
+                if other != zone:
+                    raise StartError(
+                        f"{place}: the host {name} is also in the zone {other.name} ({first})"
+                    )
+    return {uuid: zone for uuid, (zone, _) in found.items()}
+
+
+def host_changes(
+    file: File, state: State, zones: dict[str, Zone], warnings: list[str]
+) -> Iterator[HostChange]:
+    """Yield the changes of hosts. Only what the file has added itself is removed."""
+    titles = {zone.aggregate: zone.aggregate_name for zone in file.zones.values()}
+    for uuid, host in sorted(state.hosts.items(), key=lambda item: item[1].name):
+        zone = zones.get(uuid)
+        traits = zone.traits if zone else frozenset()
+        aggregates = frozenset([zone.aggregate] if zone else [])
+        for aggregate in sorted(host.aggregates & titles.keys() - aggregates):
+            if aggregate not in host.recorded_aggregates:
+                title = titles[aggregate]
+                warnings.append(
+                    f"{host.name} is in the aggregate {title}, which the file does not say and did"
+                    f" not add: `openstack aggregate remove host {title} {host.name}`"
+                )
+        change = HostChange(
+            "~",
+            "host",
+            host.name,
+            host=host,
+            zone=zone,
+            add_traits=traits - host.traits,
+            # Also what has disappeared: its record does so, too.
+            remove_traits=frozenset(host.recorded_traits - traits),
+            add_aggregates=aggregates - host.aggregates,
+            remove_aggregates=frozenset(host.recorded_aggregates - aggregates),
+        )
+        details = [
+            *(f"+ trait {name}" for name in sorted(change.add_traits)),
+            *(f"+ aggregate {titles[name]} ({name})" for name in sorted(change.add_aggregates)),
+            *(f"- trait {name}" for name in sorted(change.remove_traits)),
+            *(
+                f"- aggregate {titles.get(name, '')} ({name})".replace("  ", " ")
+                for name in sorted(change.remove_aggregates)
+            ),
+        ]
+        if details:
+            yield replace(change, details=tuple(details))
+
+
+def consumers(placement: Placement, state: State, host: Host) -> int:
+    """Return how many consumers have allocations of a host or of its children."""
+    return max(placement.in_use(uuid) for uuid in state.trees[host.uuid])
+
+
+def stays(name: str, used: int) -> str:
+    """Return the warning about a host that stays in its zone."""
+    return f"{name} stays in its zone, because {used} consumers have allocations of it: move them"
+
+
+def pool_changes(file: File, state: State, warnings: list[str]) -> Iterator[PoolChange]:
+    """Yield the changes of pools, and note what stays because of its allocations."""
+    for name, pool in file.pools.items():
+        before = state.pools.get(name)
+        uuid = records.pool_uuid(file.owner, name)
+        inventories, kept = wanted_inventories(before, pool)
+        warnings += kept
+        details = tuple(pool_details(file, before, pool, inventories))
+        if details:
+            yield PoolChange("~" if before else "+", "pool", name, details, uuid=uuid, pool=pool)
+    for name, before in state.pools.items():
+        if name not in file.pools:
+            if any(before.used.values()):
+                warnings.append(f"the pool {name} stays, because it has allocations: {before.used}")
+            else:
+                yield PoolChange("-", "pool", name, uuid=before.uuid, pool=None)
+
+
+def wanted_traits(file: File, pool: Pool) -> set[str]:
+    """Return the traits of a pool, with the mark of its owner."""
+    return {*pool.traits, records.owned(file.owner)}
+
+
+def pool_details(
+    file: File, before: OwnPool | None, pool: Pool, inventories: Inventories
+) -> Iterator[str]:
+    """Yield the details of a pool's changes."""
+    old = before.inventories if before else {}
+    for name in sorted(inventories.keys() | old.keys()):
+        if name not in inventories:
+            yield f"- inventory {name}"
+        elif name not in old:
+            yield f"+ inventory {name}: total {inventories[name]['total']}"
+        else:
+            for key, value in inventories[name].items():
+                if value != old[name][key]:
+                    yield f"~ inventory {name}: {key} {old[name][key]} -> {value}"
+    traits = wanted_traits(file, pool)
+    titles = {zone.aggregate: zone.aggregate_name for zone in file.zones.values()}
+    groups = (
+        ("trait", traits, before.traits if before else set()),
+        ("aggregate", pool.aggregates, before.aggregates if before else set()),
+    )
+    for kind, wanted, there in groups:
+        for name in sorted(wanted - there):
+            yield f"+ {kind} {titles.get(name, name)}"
+        for name in sorted(there - wanted):
+            yield f"- {kind} {titles.get(name, name)}"
+
+
+def wanted_inventories(before: OwnPool | None, pool: Pool) -> tuple[Inventories, list[str]]:
+    """Return the inventories to write, without taking away what is used, and warnings."""
+    wanted = dict(pool.inventories)
+    warnings: list[str] = []
+    if not before:
+        return wanted, warnings
+    for name, used in before.used.items():
+        new = wanted.get(name)
+        room = (new["total"] - new["reserved"]) * new["allocation_ratio"] if new else 0
+        if used > room:
+            wanted[name] = before.inventories[name]
+            warnings.append(
+                f"the inventory {name} of the pool {pool.name} stays as it is, because {used} of it"
+                " are allocated"
+            )
+    return wanted, warnings

@@ -1,0 +1,83 @@
+"""A file that describes a running Placement."""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import yaml
+
+from entrypoint.errors import report
+from entrypoint.zones import names, records
+from entrypoint.zones.api import Placement, at_once
+from entrypoint.zones.file import DEFAULT_OWNER, INVENTORY
+from entrypoint.zones.state import OwnPool, read_pool
+
+HEAD = "# yaml-language-server: $schema=shared/entrypoint/zones/schema.json\n"
+
+
+def export(placement: Placement, titles: dict[str, str], owner: str = DEFAULT_OWNER) -> str:
+    """Return the text of the file. Titles are the names of aggregates that Nova knows.
+
+    A host of several aggregates is in the zone of the smallest one, because it can be in only one.
+    """
+    providers = placement.providers()
+    traits = [name for name in placement.get("/traits")["traits"] if is_own(name)]
+    classes = placement.get("/resource_classes")["resource_classes"]
+    mark = records.owned(owner)
+    owned = placement.providers(required=mark) if mark in placement.get("/traits")["traits"] else []
+    own = {each["uuid"] for each in owned}
+    pools = [read_pool(placement, each["uuid"], each["name"]) for each in owned]
+    hosts = [e for e in providers if not e["parent_provider_uuid"] and e["uuid"] not in own]
+    aggregates = dict(
+        zip(
+            (host["name"] for host in hosts),
+            at_once(
+                lambda host: placement.get(f"/resource_providers/{host['uuid']}/aggregates"), hosts
+            ),
+            strict=True,
+        )
+    )
+    sizes = Counter(each for answer in aggregates.values() for each in answer["aggregates"])
+    members = defaultdict(list)
+    for name, answer in sorted(aggregates.items()):
+        if found := sorted(answer["aggregates"], key=lambda each: (sizes[each], each)):
+            members[found[0]].append(name)
+            if found[1:]:
+                report(f"{name} is in several aggregates: its zone has {found[0]}, not {found[1:]}")
+    carriers = {
+        trait: {each["name"] for each in placement.providers(required=trait)} for trait in traits
+    }
+    zones: dict[str, Any] = {
+        aggregate: {
+            "aggregate": {"name": titles.get(aggregate, f"zone-{number}"), "uuid": aggregate},
+            "traits": [name for name in traits if carriers[name].issuperset(hosts_of_zone)],
+            "hosts": hosts_of_zone,
+        }
+        for number, (aggregate, hosts_of_zone) in enumerate(sorted(members.items()), start=1)
+    }
+    by_aggregate = {key: zone["aggregate"]["name"] for key, zone in zones.items()}
+    content = {
+        "traits": traits,
+        "resource_classes": [e["name"] for e in classes if e["name"].startswith("CUSTOM_")],
+        "zones": {by_aggregate[key]: zone for key, zone in zones.items()},
+        "pools": {pool.name: describe(pool, by_aggregate, mark) for pool in pools},
+    }
+    if owner != DEFAULT_OWNER:
+        content = {"owner": owner, **content}
+    return HEAD + yaml.safe_dump(content, sort_keys=False, width=100)
+
+
+def is_own(trait: str) -> bool:
+    """Return whether an operator has created a trait."""
+    return trait.startswith("CUSTOM_") and not trait.startswith(names.RESERVED)
+
+
+def describe(pool: OwnPool, zones: dict[str, str], mark: str) -> dict[str, Any]:
+    """Return the entry of a pool."""
+    return {
+        "zones": sorted(zones[each] for each in pool.aggregates if each in zones),
+        "traits": sorted(pool.traits - {mark, names.SHARING}),
+        "inventories": {
+            name: {key: value for key, value in entry.items() if INVENTORY.get(key) != value}
+            for name, entry in pool.inventories.items()
+        },
+    }

@@ -1,0 +1,104 @@
+"""Nova's side of zones: its host aggregates and availability zones, which this program only reads.
+
+Nova chooses the UUID of a host aggregate, and adds it to its hosts in Placement.
+"""
+
+from collections.abc import Callable, Iterator
+from shlex import join
+from typing import Any
+
+from keystoneauth1.exceptions import ClientException
+
+from entrypoint.clouds import Cloud
+from entrypoint.errors import StartError
+from entrypoint.zones.api import adapter
+from entrypoint.zones.difference import Difference, HostChange
+from entrypoint.zones.file import File, Zone
+from entrypoint.zones.state import State
+
+# The first version in which the ID of a hypervisor is the UUID of its provider.
+VERSION = "2.53"
+
+
+def commands(file: File, state: State, difference: Difference) -> list[str]:
+    """Return the commands that make the same changes in a Nova that this program cannot read."""
+    members = {aggregate for host in state.hosts.values() for aggregate in host.aggregates}
+    titles = {zone.aggregate: zone.aggregate_name for zone in file.zones.values()}
+    changes = [change for change in difference.changes if isinstance(change, HostChange)]
+    found = [create(zone) for zone in file.zones.values() if zone.aggregate not in members]
+    for change in changes:
+        found += [host("remove", titles[name], change.name) for name in known(change, titles)]
+        found += [host("add", titles[name], change.name) for name in change.add_aggregates]
+    return found if changes else []
+
+
+def known(change: HostChange, titles: dict[str, str]) -> list[str]:
+    """Return the aggregates that a host leaves, and whose name in Nova the file has."""
+    return sorted(change.remove_aggregates & titles.keys())
+
+
+def compare(cloud: Cloud, file: File, zones: dict[str, Zone]) -> tuple[list[str], list[str]] | None:
+    """Return warnings and the commands with which Nova matches the file; nothing without Nova."""
+    if (read := connect(cloud)) is None:
+        return None
+    aggregates = {each["name"]: each for each in read("/os-aggregates")["aggregates"]}
+    hosts = {each["id"]: each["service"]["host"] for each in hypervisors(read)}
+    warnings, found = [], []
+    for zone in file.zones.values():
+        members = {hosts[uuid] for uuid in zones if zones[uuid] == zone and uuid in hosts}
+        aggregate = aggregates.get(zone.aggregate_name)
+        if not aggregate:
+            found.append(create(zone))
+            aggregate = {"hosts": [], "availability_zone": zone.name}
+        elif aggregate["uuid"] != zone.aggregate:
+            warnings.append(
+                f"{file.at('zones', zone.name, 'aggregate', 'uuid')}: Nova's aggregate"
+                f" {zone.aggregate_name} has the UUID {aggregate['uuid']}: write it into the file"
+            )
+        if aggregate["availability_zone"] != zone.name:
+            found.append(
+                join(["openstack", "aggregate", "set", "--zone", zone.name, zone.aggregate_name])
+            )
+        there = set(aggregate["hosts"])
+        found += [host("remove", zone.aggregate_name, name) for name in sorted(there - members)]
+        found += [host("add", zone.aggregate_name, name) for name in sorted(members - there)]
+    # A host must leave one availability zone before it can join another.
+    return warnings, sorted(found, key=lambda command: " add host " in command)
+
+
+def titles(cloud: Cloud) -> dict[str, str]:
+    """Return the name of each aggregate that Nova has, by its UUID."""
+    read = connect(cloud)
+    aggregates = read("/os-aggregates")["aggregates"] if read else []
+    return {each["uuid"]: each["name"] for each in aggregates}
+
+
+def connect(cloud: Cloud) -> Callable[[str], Any] | None:
+    """Return a function that reads from the Nova of a cloud, if the cloud has Nova."""
+    nova = adapter(cloud, "compute", VERSION)
+
+    def read(path: str) -> Any:
+        try:
+            return nova.get(path).json()
+        except ClientException as error:
+            raise StartError(f"Nova does not answer: {error}") from error
+
+    return read if nova.get_endpoint() else None
+
+
+def hypervisors(read: Callable[[str], Any]) -> Iterator[dict[str, Any]]:
+    """Yield all compute nodes of Nova, page by page."""
+    marker = ""
+    while page := read(f"/os-hypervisors/detail?limit=1000{marker}")["hypervisors"]:
+        yield from page
+        marker = f"&marker={page[-1]['id']}"
+
+
+def create(zone: Zone) -> str:
+    """Return the command that creates an aggregate with its availability zone."""
+    return join(["openstack", "aggregate", "create", "--zone", zone.name, zone.aggregate_name])
+
+
+def host(action: str, aggregate: str, name: str) -> str:
+    """Return the command that adds a host to an aggregate or removes it."""
+    return join(["openstack", "aggregate", action, "host", aggregate, name])

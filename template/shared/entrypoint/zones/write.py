@@ -1,0 +1,140 @@
+"""Writes a difference to Placement. Every write can be interrupted: the next run completes it."""
+
+from collections.abc import Callable
+from functools import partial
+
+from entrypoint.zones import records
+from entrypoint.zones.api import ATTEMPTS, ConflictError, InUseError, Placement, at_once
+from entrypoint.zones.difference import (
+    Change,
+    Difference,
+    HostChange,
+    PoolChange,
+    consumers,
+    stays,
+    wanted_inventories,
+    wanted_traits,
+)
+from entrypoint.zones.file import File
+from entrypoint.zones.state import State, read_pool
+
+Write = Callable[[], str | None]
+
+
+class Writer:
+    """Writes to one Placement."""
+
+    def __init__(self, placement: Placement, file: File, state: State) -> None:
+        """Remember where to write, and what was there."""
+        self.placement, self.file, self.state = placement, file, state
+
+    def write(self, difference: Difference) -> list[str]:
+        """Write all changes, and return what could not be written."""
+        changes = difference.changes
+        for path in self.new_names(changes):
+            self.placement.write("PUT", path)
+        pools = [change for change in changes if isinstance(change, PoolChange)]
+        hosts = [change for change in changes if isinstance(change, HostChange)]
+        removed = [change for change in pools if change.sign == "-"]
+        steps = [
+            [partial(self.pool, change) for change in pools if change.sign != "-"],
+            [partial(self.host, change) for change in hosts],
+            [partial(self.delete_pool, change) for change in removed],
+        ]
+        results = [result for writes in steps for result in at_once(without_conflict, writes)]
+        return [result for result in results if result]
+
+    def new_names(self, changes: list[Change]) -> list[str]:
+        """Return the paths of traits and resource classes to create, with those of records."""
+        traits = {change.name: None for change in changes if change.kind == "trait"}
+        classes = [change.name for change in changes if change.kind == "resource class"]
+        owner = self.file.owner
+        for change in changes:
+            if isinstance(change, HostChange):
+                new = [records.of_trait(owner, name) for name in change.add_traits]
+                new += [records.of_aggregate(owner, name) for name in change.add_aggregates]
+                traits |= dict.fromkeys(new)
+            elif isinstance(change, PoolChange):
+                traits[records.owned(owner)] = None
+        paths = [f"/traits/{name}" for name in traits if name not in self.state.traits]
+        return paths + [f"/resource_classes/{name}" for name in classes]
+
+    def host(self, change: HostChange) -> str | None:
+        """Write the traits and aggregates of a host, starting from what it has now.
+
+        A trait and its record change in one request. An aggregate is recorded before it is added,
+        and its record is removed last.
+        """
+        path = f"/resource_providers/{change.host.uuid}"
+        traits = self.placement.get(f"{path}/traits")
+        aggregates = self.placement.get(f"{path}/aggregates")
+        if not traits or not aggregates:
+            return f"{change.name} no longer exists"
+        if change.leaves and (used := consumers(self.placement, self.state, change.host)):
+            return stays(change.name, used)
+        of_trait = partial(records.of_trait, self.file.owner)
+        of_aggregate = partial(records.of_aggregate, self.file.owner)
+        old = set(traits["traits"])
+        new = set(old)
+        for name in change.add_traits - old:
+            new |= {name, of_trait(name)}
+        for name in change.remove_traits:
+            if of_trait(name) in old:
+                new -= {name, of_trait(name)}
+        members = set(aggregates["aggregates"])
+        new |= {of_aggregate(name) for name in change.add_aggregates - members}
+        generation = traits["resource_provider_generation"]
+        if new != old:
+            generation = self.put(f"{path}/traits", generation, traits=sorted(new))
+        removed = {name for name in change.remove_aggregates if of_aggregate(name) in old}
+        wanted = (members | change.add_aggregates) - removed
+        if wanted != members:
+            generation = self.put(f"{path}/aggregates", generation, aggregates=sorted(wanted))
+        if removed:
+            new -= {of_aggregate(name) for name in removed}
+            self.put(f"{path}/traits", generation, traits=sorted(new))
+        return None
+
+    def pool(self, change: PoolChange) -> str | None:
+        """Create a pool, or write what differs from the file."""
+        assert change.pool
+        path = f"/resource_providers/{change.uuid}"
+        if not self.placement.get(path):
+            body = {"name": change.name, "uuid": change.uuid}
+            self.placement.write("POST", "/resource_providers", body)
+        before = read_pool(self.placement, change.uuid, change.name)
+        inventories, _ = wanted_inventories(before, change.pool)
+        traits, generation = wanted_traits(self.file, change.pool), before.generation
+        if traits != before.traits:
+            generation = self.put(f"{path}/traits", generation, traits=sorted(traits))
+        if inventories != before.inventories:
+            generation = self.put(f"{path}/inventories", generation, inventories=inventories)
+        if change.pool.aggregates != before.aggregates:
+            aggregates = sorted(change.pool.aggregates)
+            self.put(f"{path}/aggregates", generation, aggregates=aggregates)
+        return None
+
+    def delete_pool(self, change: PoolChange) -> str | None:
+        """Delete a pool. Placement refuses if it has allocations."""
+        self.placement.write("DELETE", f"/resource_providers/{change.uuid}")
+        return None
+
+    def put(self, path: str, generation: int, **body: object) -> int:
+        """Replace something, and return the new generation of the provider."""
+        answer = self.placement.write(
+            "PUT", path, {"resource_provider_generation": generation, **body}
+        )
+        found: int = answer["resource_provider_generation"]
+        return found
+
+
+def without_conflict(write: Write) -> str | None:
+    """Write again as long as other clients change the same provider, a few times."""
+    for _ in range(ATTEMPTS):
+        try:
+            return write()
+        except ConflictError as error:
+            reason = f"other clients kept changing a provider: {error}"
+        except InUseError as error:
+            return str(error)
+    return reason

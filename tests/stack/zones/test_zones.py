@@ -1,0 +1,440 @@
+"""plan, apply and export with a running Placement."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from entrypoint.errors import StartError
+from entrypoint.zones import command, write
+from entrypoint.zones.api import ATTEMPTS, Placement
+from tests.stack.zones.conftest import Data, Zones
+from tests.support.containers import Server, logs
+
+
+@pytest.fixture
+def hosts(zones: Zones) -> dict[str, str]:
+    """Return the UUIDs of the seed's hosts, three for each zone."""
+    return {
+        f"{zone}-{number}": zones.new_host(f"compute-{zone}-{number}")
+        for zone in ("kvm", "containers")
+        for number in (1, 2, 3)
+    }
+
+
+def changed(zones: Zones, data: Data) -> dict[str, list[str]]:
+    """Return the names of what a plan creates, updates and deletes."""
+    result = zones.run("plan", data, "--json")
+    found: dict[str, list[str]] = {"create": [], "update": [], "delete": []}
+    for change in json.loads(result.out)["changes"]:
+        found[change["action"]].append(change["name"])
+    return found
+
+
+def applied(zones: Zones, data: Data) -> None:
+    """Apply a file, after which a plan must have nothing to do."""
+    result = zones.run("apply", data, "--yes")
+    assert (result.status, result.err) == (0, "")
+    again = zones.run("plan", data)
+    assert (again.status, again.err) == (0, "")
+    assert again.out == "No changes: Placement matches the file.\n"
+
+
+# ---- The zones of the documentation ----
+
+
+def test_each_zone_has_candidates_of_its_own(zones: Zones, hosts: dict[str, str]) -> None:
+    """An aggregate or a trait selects the hosts of one zone, and so does a host's new zone."""
+    data = zones.two_zones()
+    plan = zones.run("plan", data)
+    assert plan.status == 2
+    assert "Plan: 2 to add, 6 to change, 0 to remove." in plan.out
+    applied(zones, data)
+    of_zone = {
+        name: {uuid for host, uuid in hosts.items() if host.startswith(name)}
+        for name in data["zones"]
+    }
+    for name, zone in data["zones"].items():
+        assert zones.candidates(member_of=zone["aggregate"]["uuid"]) == of_zone[name]
+        assert zones.candidates(required=zone["traits"][0]) == of_zone[name]
+
+    moved = zones.name("compute-kvm-3")
+    data["zones"]["kvm"]["hosts"] = [zones.name("compute-kvm-[12]")]
+    data["zones"]["containers"]["hosts"].append(moved)
+    assert changed(zones, data) == {"create": [], "update": [moved], "delete": []}
+    applied(zones, data)
+    aggregate = {"member_of": data["zones"]["containers"]["aggregate"]["uuid"]}
+    assert zones.candidates(**aggregate) == of_zone["containers"] | {hosts["kvm-3"]}
+    assert hosts["kvm-3"] not in zones.candidates(required=data["traits"][0])
+
+    zones.allocate(hosts["kvm-3"], {"VCPU": 8})
+    assert zones.candidates(**aggregate) == of_zone["containers"]
+
+
+def test_plan_prints_what_differs_and_the_commands_for_nova(
+    zones: Zones, hosts: dict[str, str]
+) -> None:
+    data = zones.two_zones()
+    data["resource_classes"] = [zones.custom("SLOT")]
+    data["zones"]["kvm"]["hosts"] = [zones.name("compute-kvm-1")]
+    del data["zones"]["containers"]
+    assert zones.run("plan", data).out.splitlines() == [
+        f"+ trait {data['traits'][0]}",
+        f"+ trait {data['traits'][1]}",
+        f"+ resource class {zones.custom('SLOT')}",
+        f"~ host {zones.name('compute-kvm-1')}",
+        f"    + trait {data['traits'][0]}",
+        f"    + aggregate kvm ({data['zones']['kvm']['aggregate']['uuid']})",
+        "",
+        "Plan: 3 to add, 1 to change, 0 to remove.",
+        "",
+        "The same in Nova:",
+        "  openstack aggregate create --zone kvm kvm",
+        f"  openstack aggregate add host kvm {zones.name('compute-kvm-1')}",
+    ]
+    assert not zones.traits(hosts["kvm-1"])
+
+
+def test_export_describes_what_apply_has_written(zones: Zones, hosts: dict[str, str]) -> None:
+    """The exported file changes nothing, and neither does it in a new repository."""
+    data = zones.two_zones()
+    data["pools"] = {
+        zones.name("nfs"): {"zones": ["kvm"], "inventories": {"DISK_GB": {"total": 9}}}
+    }
+    applied(zones, data)
+    result = zones.run("export")
+    assert result.status == 0
+    exported = yaml.safe_load(result.out)
+    kvm = data["zones"]["kvm"]
+    found = next(
+        zone
+        for zone in exported["zones"].values()
+        if zone["aggregate"]["uuid"] == kvm["aggregate"]["uuid"]
+    )
+    assert found["traits"] == kvm["traits"]
+    assert found["hosts"] == [zones.name(f"compute-kvm-{number}") for number in (1, 2, 3)]
+    assert exported["pools"][zones.name("nfs")]["inventories"] == {"DISK_GB": {"total": 9}}
+    assert changed(zones, exported) == {"create": [], "update": [], "delete": []}
+    # A file with another owner does not own the pool.
+    assert zones.name("nfs") not in changed(zones, {**zones.two_zones(), "owner": "another"})
+
+
+# ---- Ownership ----
+
+
+def test_only_what_apply_has_added_is_removed(zones: Zones, hosts: dict[str, str]) -> None:
+    """A trait and an aggregate that were there before stay, and so do all inventories."""
+    data = zones.two_zones()
+    kvm = data["zones"]["kvm"]
+    zones.send("PUT", f"/traits/{kvm['traits'][0]}")
+    zones.put(hosts["kvm-1"], "traits", traits=[*kvm["traits"], "HW_CPU_X86_AVX2"])
+    zones.put(hosts["kvm-1"], "aggregates", aggregates=[kvm["aggregate"]["uuid"]])
+    applied(zones, data)
+    before = zones.get(f"/resource_providers/{hosts['kvm-1']}/inventories")["inventories"]
+    data["zones"] = {}
+    assert len(changed(zones, data)["update"]) == 5
+    applied(zones, data)
+    assert zones.traits(hosts["kvm-1"]) == {*kvm["traits"], "HW_CPU_X86_AVX2"}
+    assert zones.aggregates(hosts["kvm-1"]) == {kvm["aggregate"]["uuid"]}
+    assert not zones.get(f"/resource_providers/{hosts['kvm-2']}/traits")["traits"]
+    assert not zones.aggregates(hosts["kvm-2"])
+    after = zones.get(f"/resource_providers/{hosts['kvm-1']}/inventories")["inventories"]
+    assert after == before
+
+
+def test_two_files_leave_each_other_alone(zones: Zones, hosts: dict[str, str]) -> None:
+    """Each removes only what it has added, also where one owner's name begins the other's."""
+    data = zones.two_zones()
+    other = {**zones.two_zones(), "owner": f"{zones.id}-b", "traits": [zones.custom("OTHER")]}
+    other["zones"]["kvm"]["traits"] = other["traits"]
+    del other["zones"]["containers"]
+    applied(zones, data)
+    applied(zones, other)
+    assert changed(zones, data) == {"create": [], "update": [], "delete": []}
+    applied(zones, {"owner": zones.id})
+    assert zones.traits(hosts["kvm-1"]) == {zones.custom("OTHER")}
+    assert zones.aggregates(hosts["kvm-1"]) == {other["zones"]["kvm"]["aggregate"]["uuid"]}
+
+
+def test_drift_is_planned_again(zones: Zones, hosts: dict[str, str]) -> None:
+    """Also the membership of a host that someone else has moved."""
+    data = zones.two_zones()
+    applied(zones, data)
+    other = data["zones"]["containers"]["aggregate"]["uuid"]
+    zones.put(hosts["kvm-1"], "aggregates", aggregates=[other])
+    zones.put(hosts["kvm-2"], "traits", traits=[])
+    plan = zones.run("plan", data)
+    assert plan.status == 2
+    assert f"    + aggregate kvm ({data['zones']['kvm']['aggregate']['uuid']})" in plan.out
+    assert f"    + trait {data['traits'][0]}" in plan.out
+    assert f"{zones.name('compute-kvm-1')} is in the aggregate containers" in plan.err
+    zones.put(hosts["kvm-1"], "aggregates", aggregates=[])
+    applied(zones, data)
+
+
+def test_host_with_allocations_stays_in_its_zone(zones: Zones, hosts: dict[str, str]) -> None:
+    """Other hosts leave, and a zone's hosts lose a trait that the zone no longer has."""
+    data = zones.two_zones()
+    applied(zones, data)
+    consumer = zones.allocate(hosts["kvm-1"], {"VCPU": 1})
+    data["zones"]["kvm"]["hosts"] = []
+    result = zones.run("apply", data, "--yes")
+    assert result.status == 0
+    assert f"{zones.name('compute-kvm-1')} stays in its zone, because 1 consumers" in result.err
+    assert zones.aggregates(hosts["kvm-1"])
+    assert not zones.aggregates(hosts["kvm-2"])
+    zones.send("DELETE", consumer)
+    applied(zones, data)
+    assert not zones.aggregates(hosts["kvm-1"])
+    zones.allocate(hosts["containers-1"], {"VCPU": 1})
+    data["zones"]["containers"]["traits"] = []
+    applied(zones, data)
+    assert not zones.traits(hosts["containers-1"])
+
+
+def test_trait_that_a_child_uses_keeps_the_host(zones: Zones, hosts: dict[str, str]) -> None:
+    """Allocations of a child, such as a GPU, count for its host."""
+    data = zones.two_zones()
+    applied(zones, data)
+    child = zones.new_host("gpu")
+    body = {"name": zones.name("gpu"), "parent_provider_uuid": hosts["kvm-1"]}
+    zones.send("PUT", f"/resource_providers/{child}", body)
+    zones.allocate(child, {"VCPU": 1})
+    data["zones"]["kvm"]["hosts"] = []
+    assert "stays in its zone" in zones.run("apply", data, "--yes").err
+    assert zones.aggregates(hosts["kvm-1"])
+
+
+# ---- Pools ----
+
+
+def test_pool_is_shared_with_the_hosts_of_its_zones(zones: Zones, hosts: dict[str, str]) -> None:
+    data = zones.two_zones()
+    nfs = zones.name("nfs")
+    data["pools"] = {nfs: {"zones": ["kvm"], "inventories": {"DISK_GB": {"total": 100}}}}
+    assert changed(zones, data)["create"] == [*data["traits"], nfs]
+    applied(zones, data)
+    (pool,) = zones.get(f"/resource_providers?name={nfs}")["resource_providers"]
+    found = zones.candidates(resources="VCPU:1,DISK_GB:10", required=data["traits"][0])
+    assert found == {pool["uuid"], *(hosts[f"kvm-{number}"] for number in (1, 2, 3))}
+
+    # What is allocated stays.
+    consumer = zones.allocate(pool["uuid"], {"DISK_GB": 60})
+    inventories = f"/resource_providers/{pool['uuid']}/inventories"
+    data["pools"][nfs]["inventories"] = {"DISK_GB": {"total": 50}, "VGPU": {"total": 1}}
+    result = zones.run("apply", data, "--yes")
+    assert "the inventory DISK_GB of the pool" in result.err
+    found = zones.get(inventories)["inventories"]
+    assert (found["DISK_GB"]["total"], found["VGPU"]["total"]) == (100, 1)
+    del data["pools"]
+    assert "stays, because it has allocations" in zones.run("apply", data, "--yes").err
+    assert zones.get(inventories)["inventories"]["DISK_GB"]["total"] == 100
+
+    zones.send("DELETE", consumer)
+    assert changed(zones, data)["delete"] == [nfs]
+    applied(zones, data)
+    assert not zones.get(f"/resource_providers?name={nfs}")["resource_providers"]
+
+
+def test_provider_of_someone_else_is_no_pool(zones: Zones, hosts: dict[str, str]) -> None:
+    name = zones.name("compute-kvm-1")
+    data = zones.two_zones()
+    data["pools"] = {name: {"zones": ["kvm"], "inventories": {"DISK_GB": {"total": 1}}}}
+    result = zones.run("apply", data)
+    assert result.status == 1
+    assert f"the provider {name} ({hosts['kvm-1']}) exists already" in result.err
+    assert not zones.aggregates(hosts["kvm-1"])
+
+
+# ---- Questions, interruptions and conflicts ----
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 1), ("", 1)])
+def test_removal_needs_an_answer(
+    zones: Zones, hosts: dict[str, str], monkeypatch: pytest.MonkeyPatch, answer: str, status: int
+) -> None:
+    data = zones.two_zones()
+    assert zones.run("apply", data).status == 0
+    data["zones"]["kvm"]["hosts"] = []
+    monkeypatch.setattr(sys.stdin, "readline", lambda: answer)
+    result = zones.run("apply", data)
+    assert result.status == status
+    assert "3 of these changes remove something" in result.out
+    assert bool(zones.aggregates(hosts["kvm-1"])) == (status == 1)
+    assert ("pass --yes" in result.err) == (answer == "")
+
+
+def test_interrupted_apply_is_completed_by_the_next(
+    zones: Zones, hosts: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each single write, the next apply completes the file, and knows what is its own."""
+    monkeypatch.setattr(write, "at_once", lambda call, items: [call(item) for item in items])
+    original = Placement.write
+    data = zones.two_zones()
+    data["zones"]["kvm"]["hosts"] = [zones.name("compute-kvm-1")]
+    data["zones"]["containers"]["hosts"] = [zones.name("compute-containers-1")]
+    inventories = {"DISK_GB": {"total": 1}}
+    data["pools"] = {zones.name("nfs"): {"zones": ["kvm"], "inventories": inventories}}
+    both: Data = {**data, "zones": {name: {**zone} for name, zone in data["zones"].items()}}
+    both["zones"]["kvm"]["hosts"], both["zones"]["containers"]["hosts"] = (
+        both["zones"]["containers"]["hosts"],
+        both["zones"]["kvm"]["hosts"],
+    )
+    empty: Data = {"owner": zones.id}
+
+    def interrupted(wanted: Data, after: int) -> bool:
+        """Apply a file until a number of writes is done; return whether it was interrupted."""
+        left = after
+
+        def count(self: Placement, *arguments: Any) -> Any:
+            nonlocal left
+            if not left:
+                raise KeyboardInterrupt
+            left -= 1
+            return original(self, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Placement, "write", count)
+            try:
+                zones.run("apply", wanted, "--yes")
+            except KeyboardInterrupt:
+                return True
+        return False
+
+    for start, wanted in ((empty, data), (data, both), (both, empty)):
+        after = 0
+        while interrupted(wanted, after):
+            applied(zones, wanted)
+            applied(zones, start)
+            after += 1
+        assert after > 3
+    assert not zones.get(f"/resource_providers/{hosts['kvm-1']}/traits")["traits"]
+    assert not zones.aggregates(hosts["kvm-1"])
+
+
+@pytest.mark.parametrize("changes", [ATTEMPTS - 1, ATTEMPTS])
+def test_other_clients_may_change_a_host_meanwhile(
+    zones: Zones, hosts: dict[str, str], monkeypatch: pytest.MonkeyPatch, changes: int
+) -> None:
+    """A conflict makes apply read the host again, a few times. It always writes the other hosts."""
+    data = zones.two_zones()
+    original = Placement.get
+    path = f"/resource_providers/{hosts['kvm-1']}/traits"
+    left = changes
+    lock = threading.Lock()
+
+    def get(self: Placement, asked: str) -> Any:
+        nonlocal left
+        answer = original(self, asked)
+        with lock:
+            if asked == path and left:
+                left -= 1
+                total = {"VCPU": {"total": 8 + left}}
+                zones.put(hosts["kvm-1"], "inventories", inventories=total)
+        return answer
+
+    monkeypatch.setattr(Placement, "get", get)
+    result = zones.run("apply", data)
+    is_done = changes < ATTEMPTS
+    assert result.status == (0 if is_done else 1)
+    assert ("kept changing a provider" in result.err) == (not is_done)
+    assert bool(zones.aggregates(hosts["kvm-1"])) == is_done
+    assert zones.aggregates(hosts["containers-3"])
+    applied(zones, data)
+
+
+def test_second_apply_writes_nothing(
+    zones: Zones, server: Server, engine: str, hosts: dict[str, str]
+) -> None:
+    """Counted in the log of the service. Of a host, no request ever changes an inventory."""
+    data = zones.two_zones()
+    applied(zones, data)
+    before = logs(engine, server.name).splitlines()
+    assert zones.run("apply", data).status == 0
+    after = logs(engine, server.name).splitlines()[len(before) :]
+    assert any('"GET /resource_providers' in line for line in after)
+    assert not [line for line in after if any(f'"{m} ' in line for m in ("PUT", "POST", "DELETE"))]
+
+
+# ---- Mistakes that only Placement shows ----
+
+
+@pytest.fixture
+def everything(zones: Zones, hosts: dict[str, str]) -> Callable[[], Any]:
+    """Return a function that reads all that apply could have written."""
+
+    def read() -> Any:
+        return [
+            zones.get(path)
+            for host in hosts.values()
+            for path in (
+                f"/resource_providers/{host}/traits",
+                f"/resource_providers/{host}/aggregates",
+            )
+        ]
+
+    return read
+
+
+def test_host_that_does_not_exist_is_a_warning_with_the_nearest_name(
+    zones: Zones, hosts: dict[str, str]
+) -> None:
+    data = zones.two_zones()
+    applied(zones, data)
+    data["zones"]["kvm"]["hosts"].append(zones.name("compute-kwm-1"))
+    result = zones.run("plan", data)
+    assert result.status == 2
+    assert "zones.yaml:14: Placement has no host" in result.err
+    assert f"did you mean {zones.name('compute-kvm-1')}?" in result.err
+
+
+def test_host_of_two_zones_is_refused(zones: Zones, everything: Callable[[], Any]) -> None:
+    data = zones.two_zones()
+    data["zones"]["containers"]["hosts"].append(zones.name("compute-kvm-?"))
+    before = everything()
+    result = zones.run("apply", data)
+    assert result.status == 1
+    assert "is also in the zone kvm (zones.yaml:" in result.err
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("OS_ENDPOINT", "http://127.0.0.1:9", "GET /resource_providers"),
+        ("OS_ENDPOINT", "placement", "placement is not a URL: write it as http://HOST:PORT"),
+        ("OS_TOKEN", "nobody", "GET /resource_providers: 403"),
+    ],
+)
+def test_placement_that_refuses_or_does_not_answer_is_one_line(
+    zones: Zones, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    result = zones.run("plan", zones.two_zones())
+    assert result.status == 1
+    assert message in result.err
+    assert "\n" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "the following arguments are required: action"),
+        (("plna",), "invalid choice: 'plna'"),
+        (("plan", "--yes"), "unrecognized arguments: --yes"),
+        (("plan", "one", "two"), "unrecognized arguments: two"),
+    ],
+)
+def test_wrong_arguments_have_the_exit_status_of_an_error(
+    arguments: tuple[str, ...], message: str
+) -> None:
+    """The parser itself would exit with 2, which means changes."""
+    with pytest.raises(StartError, match=message) as error:
+        command.parse_args(arguments)
+    assert error.value.exit_code == 1
