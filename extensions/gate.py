@@ -60,10 +60,11 @@ class Gate:
         if self._stored or self._conf["overwrite"] or not self._conf["defaults"]:
             return
         kept = GitIgnoreSpec.from_lines([*RENDERED_ONCE, *self._conf["skip_if_exists"]])
+        template = Path(self._conf["src_path"], "template")
         names = [
             f"{name}: exists already; move or rename it, "
             "or commit it and pass --overwrite to replace it"
-            for name in rendered_files(deployment, self._conf["exclude"])
+            for name in rendered_files(template, deployment, self._conf["exclude"])
             if Path(self._conf["dst_path"], name).exists() and not kept.match_file(name)
         ]
         _refuse(REFUSED_FILES, names)
@@ -103,9 +104,10 @@ class Gate:
         return ""
 
 
-def rendered_files(deployment: Deployment, exclude: Iterable[str] = ()) -> list[str]:
+def rendered_files(
+    template: Path, deployment: Deployment, exclude: Iterable[str] = ()
+) -> list[str]:
     """List the files that Copier renders for this deployment, except the answers file."""
-    template = Path(__file__).parent.parent / "template"
     paths = (path.relative_to(template) for path in template.rglob("*") if path.is_file())
     names = sorted(path.as_posix().removesuffix(".jinja") for path in paths)
     excluded = GitIgnoreSpec.from_lines(["{{*", *deployment.excluded_paths, *exclude])

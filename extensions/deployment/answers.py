@@ -72,7 +72,7 @@ class Answers(BaseModel, extra="forbid", frozen=True):
     gitops: Literal["none", "argocd", "flux"] = "none"
 
 
-class Topic(Answers):
+class Topic(Answers, defer_build=True):
     """The base of each topic's properties. It is abstract: only a `Deployment` can be constructed.
 
     A topic alone would accept answers that do not go together.

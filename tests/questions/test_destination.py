@@ -8,7 +8,7 @@ import pytest
 
 from extensions.deployment import Deployment
 from extensions.gate import REFUSED_FILES, rendered_files
-from tests.support.template import VALID, Render, RunCopier
+from tests.support.template import ROOT, VALID, Render, RunCopier
 from tests.support.variants import VARIANTS
 
 VALID_NAMES = {file.stem for file in VALID}
@@ -36,7 +36,8 @@ def test_gate_knows_which_files_copier_renders(answers: dict[str, object], rende
     files = {
         path.relative_to(repository).as_posix() for path in repository.rglob("*") if path.is_file()
     }
-    assert files - {".copier-answers.yml"} == set(rendered_files(Deployment(**answers)))
+    expected = rendered_files(ROOT / "template", Deployment(**answers))
+    assert files - {".copier-answers.yml"} == set(expected)
 
 
 @pytest.mark.parametrize(
