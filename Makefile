@@ -5,6 +5,8 @@
 PORT ?= 8081
 DEMO ?= placement-demo
 ANSWERS ?=
+# What `make bench` compares: servers, quick (QUICK=1), or workers.
+COMPARE ?= $(if $(QUICK),quick,servers)
 # More arguments for pytest. Example: make test-render PYTEST_ARGS='-k keystone --verbose'
 PYTEST_ARGS ?=
 
@@ -34,7 +36,7 @@ demo-down: ## Stop the demo and delete its data
 
 bench: ## Compare the image with other ways to serve Placement; QUICK=1 compares only its patches
 	@tools/bootstrap uv engine base bench
-	@$(WITH_TOOLS) PYTHONPATH=template/shared $(RUN) python -m tools.bench $(if $(QUICK),--quick)
+	@$(WITH_TOOLS) PYTHONPATH=template/shared $(RUN) python -m tools.bench $(COMPARE)
 
 check: lint ## Run the fast checks: linters, generated pages, the documentation site
 	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema --check

@@ -30,5 +30,8 @@ for patch in /patches/*.patch; do
     fi
 done
 
+# The entry point makes these changes: they are in libraries, and application.py looks into the list.
+[ "$selected" != all ] || printf '%s\n' aliases-once signatures-once >> "$list"
+
 # Compile everything now. Python then never checks the sources, even if a copy changes their times.
 python3 -m compileall -q --invalidation-mode unchecked-hash "$PWD/placement"

@@ -2,9 +2,10 @@
 
     make bench
     make bench QUICK=1
+    make bench COMPARE=workers
 
 Placement, its database and the load share the CPUs of this machine, so only ratios of one run
-count. Without --quick, the results are written to docs/reference/benchmark.md.
+count. The results are written to a page in docs/reference/, except those of the quick comparison.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -24,21 +25,14 @@ from tests.support.containers import CONNECTION, NEWEST, Server, serving, succee
 from tests.support.servers import TARGETS, DatabaseServer, database_server
 from tools.bench import measure, report, workloads
 from tools.bench.cloud import delayed, delete_created, fill
-from tools.bench.peers import PEERS, PRODUCT, UNPATCHED
+from tools.bench.comparisons import COMPARISONS, ROUNDS, Comparison
+from tools.bench.peers import PRODUCT
 from tools.rendering import ROOT, render
 
 PROVIDERS = 1000
-# The databases: the kind, and the delay in milliseconds.
-DATABASES = {
-    "PostgreSQL": ("postgresql", 0),
-    "PostgreSQL, 1 ms away": ("postgresql", 1),
-    "MariaDB": ("mysql", 0),
-}
 # The variant whose stack has the server of each kind.
 VARIANTS = {"postgresql": "keystone-password", "mysql": "mysql-autoscale-ingress"}
 IMAGE = "localhost/placement-bench"
-INTRODUCTION = Path(__file__).with_name("introduction.md")
-PAGE = ROOT / "docs/reference/benchmark.md"
 
 
 def build(engine: str, folder: Path) -> dict[bool, str]:
@@ -53,13 +47,11 @@ def build(engine: str, folder: Path) -> dict[bool, str]:
 
 
 @contextmanager
-def databases(
-    engine: str, folder: Path, names: Sequence[str]
-) -> Iterator[dict[str, DatabaseServer]]:
+def databases(engine: str, folder: Path, kinds: set[str]) -> Iterator[dict[str, DatabaseServer]]:
     """Start a server of each kind."""
     with ExitStack() as running:
         servers = {}
-        for kind in {DATABASES[name][0] for name in names}:
+        for kind in kinds:
             context = render(VARIANTS[kind], folder) / "dev/stack/servers" / TARGETS[kind]
             succeed(engine, "build", "--tag", f"{IMAGE}:{kind}", context)
             server = database_server(engine, f"{IMAGE}:{kind}", kind)
@@ -68,27 +60,28 @@ def databases(
 
 
 class Benchmark:
-    """A benchmark on one engine: what is compared, for how long, and what came out."""
+    """A benchmark on one engine: what is compared, and what came out."""
 
-    def __init__(self, engine: str, images: dict[bool, str], folder: Path, *, quick: bool) -> None:
-        """Choose the peers and workloads."""
+    def __init__(
+        self, engine: str, images: dict[bool, str], folder: Path, comparison: Comparison
+    ) -> None:
+        """Keep what is compared."""
         self.engine, self.images, self.folder = engine, images, folder
-        self.rounds, self.seconds = (3, 2) if quick else (5, 2)
-        self.names = workloads.QUICK if quick else workloads.NAMES
-        self.peers = [one for one in PEERS if not quick or one.name in (PRODUCT, UNPATCHED)]
+        self.comparison = comparison
         self.results = report.Results()
         self.clouds: dict[str, workloads.Cloud] = {}
         self.urls: dict[str, str] = {}
 
     def measure(self, name: str, database: DatabaseServer) -> None:
-        """Run all workloads of all peers on a database, and record the results."""
-        kind, delay = DATABASES[name]
+        """Run all workloads of all peers in a setting, and record the results."""
+        setting = self.comparison.settings[name]
+        kind = setting.kind
         with ExitStack() as running:
             if kind not in self.urls:
                 self.urls[kind] = database.new_database()
             url = own = self.urls[kind]
-            if delay:
-                away = delayed(self.engine, self.images[True], database, own, delay)
+            if setting.delay:
+                away = delayed(self.engine, self.images[True], database, own, setting.delay)
                 url = running.enter_context(away)
             servers = {
                 peer.name: running.enter_context(
@@ -96,17 +89,17 @@ class Benchmark:
                         self.engine,
                         self.images[peer.patched],
                         {CONNECTION: url, **peer.env},
-                        peer.options,
+                        (*peer.options, *setting.options),
                     )
                 )
-                for peer in self.peers
+                for peer in self.comparison.peers
             }
             for server in servers.values():
                 server.client.headers.update(workloads.HEADERS)
             if kind not in self.clouds:
                 self.clouds[kind] = fill(servers[PRODUCT], PROVIDERS)
-            for workload in self.names:
-                for number in range(self.rounds):
+            for workload in setting.workloads:
+                for number in range(ROUNDS):
                     order = list(servers)[:: -1 if number % 2 else 1]
                     for peer in order:
                         self.run((name, workload, peer), servers[peer], self.clouds[kind])
@@ -117,7 +110,7 @@ class Benchmark:
     def run(self, cell: report.Cell, server: Server, cloud: workloads.Cloud) -> None:
         """Run one workload of one peer."""
         lua = workloads.script(cell[1], cloud, server.client)
-        result = measure.run(self.engine, server, lua, self.seconds, self.folder)
+        result = measure.run(self.engine, server, lua, workloads.seconds(cell[1]), self.folder)
         self.results.add(cell, result)
         print(
             f"{cell[0]:22} {cell[1]:27} {cell[2]:16} {result.good:7.1f}/s"
@@ -126,42 +119,43 @@ class Benchmark:
         )
 
 
-def write(benchmark: Benchmark) -> None:
-    """Write the page of the documentation, and its picture."""
-    introduction = INTRODUCTION.read_text(encoding="utf-8").format(
+def write(results: report.Results, page: Path) -> None:
+    """Write a page of the documentation, and its picture."""
+    template = Path(__file__).parent / page.name
+    introduction = template.read_text(encoding="utf-8").format(
         day=datetime.datetime.now(tz=datetime.UTC).date(),
         release=NEWEST,
         cpus=os.cpu_count(),
         connections=measure.CONNECTIONS,
-        rounds=benchmark.rounds,
-        seconds=benchmark.seconds,
+        rounds=ROUNDS,
+        seconds=workloads.SECONDS,
+        seconds_of_candidates=workloads.SECONDS_OF_CANDIDATES,
         providers=PROVIDERS,
     )
-    tables = report.markdown(benchmark.results)
-    PAGE.write_text(f"{introduction}\n{tables}\n", encoding="utf-8")
-    report.draw(benchmark.results, PAGE.with_suffix(".svg"))
+    page.write_text(f"{introduction}\n{report.markdown(results)}\n", encoding="utf-8")
+    report.draw(results, page.with_suffix(".svg"))
 
 
 def main() -> None:
-    """Run the benchmark, print its tables, and write them to the documentation."""
+    """Run a comparison, print its tables, and write them to the documentation."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="two servers, three workloads")
-    given = parser.parse_args()
+    parser.add_argument("comparison", choices=COMPARISONS)
+    comparison = COMPARISONS[parser.parse_args().comparison]
     for program in ("wrk", "toxiproxy"):
         if not shutil.which(program):
             sys.exit(f"{program} is missing: run `make bench`, which installs it")
     engine = subprocess.check_output([ROOT / "template/dev/stack/engine"], text=True).strip()
     engine = os.environ.get("ENGINE") or engine
-    names = [name for name in DATABASES if not given.quick or name.startswith("PostgreSQL")]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        benchmark = Benchmark(engine, build(engine, folder), folder, quick=given.quick)
-        with databases(engine, folder, names) as servers:
-            for database in names:
-                benchmark.measure(database, servers[DATABASES[database][0]])
+        benchmark = Benchmark(engine, build(engine, folder), folder, comparison)
+        kinds = {setting.kind for setting in comparison.settings.values()}
+        with databases(engine, folder, kinds) as servers:
+            for title, setting in comparison.settings.items():
+                benchmark.measure(title, servers[setting.kind])
     print(report.markdown(benchmark.results))
-    if not given.quick:
-        write(benchmark)
+    if comparison.page:
+        write(benchmark.results, ROOT / "docs/reference" / comparison.page)
 
 
 if __name__ == "__main__":

@@ -57,8 +57,13 @@ def delete_created(database: DatabaseServer, url: str) -> None:
     with database.connect(url).begin() as connection:
         for table in ("allocations", "consumers"):
             connection.execute(sa.delete(sa.table(table)))
-        providers = sa.table("resource_providers", sa.column("name"))
-        connection.execute(sa.delete(providers).where(providers.c.name.startswith(CREATED)))
+        name: sa.ColumnClause[str] = sa.column("name")
+        root: sa.ColumnClause[int] = sa.column("root_provider_id")
+        providers = sa.table("resource_providers", name, root)
+        created = providers.c.name.startswith(CREATED)
+        # MariaDB refuses to delete a row that refers to itself.
+        connection.execute(sa.update(providers).where(created).values(root_provider_id=None))
+        connection.execute(sa.delete(providers).where(created))
 
 
 @contextmanager

@@ -47,10 +47,15 @@ def upstream(name: str, processes: int, threads: int, pool: tuple[int, int], **m
     return Peer(name, env, options=("--entrypoint=/opt/placement/bin/uwsgi",))
 
 
-OWN = {"UWSGI_PROCESSES": "2", "UWSGI_THREADS": "4"}
+def product(name: str, processes: int, threads: int, *, patched: bool = True) -> Peer:
+    """Return the image with these workers."""
+    workers = {"UWSGI_PROCESSES": str(processes), "UWSGI_THREADS": str(threads)}
+    return Peer(name, workers, patched)
+
+
 PEERS = (
-    Peer(PRODUCT, OWN, patched=True),
-    Peer(UNPATCHED, OWN),
+    product(PRODUCT, 2, 4),
+    product(UNPATCHED, 2, 4, patched=False),
     # github.com/cdent/placedock, shared/placement-uwsgi.ini; oslo.db's own pool.
     upstream(
         "placedock",
@@ -74,4 +79,10 @@ PEERS = (
         THUNDER_LOCK="true",
         ADD_HEADER="Connection: close",
     ),
+)
+
+# The image with other numbers of processes and threads.
+WORKERS = (
+    product(PRODUCT, 2, 4),
+    *(product(f"{p} x {t}", p, t) for p, t in ((1, 4), (2, 2), (2, 8), (2, 16), (4, 4))),
 )

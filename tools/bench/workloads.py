@@ -128,8 +128,17 @@ NAMES = (
     "PUT inventories",
     "GET providers in a tree",
 )
-# What `make bench QUICK=1` measures.
-QUICK = ("GET inventories", "GET candidates, limit=10", "PUT and DELETE allocations")
+WITH_DATABASE = NAMES[1:]
+MAIN = NAMES[1:4]
+# The seconds of a run. The requests that are open at its end are not counted, so that a run of
+# slow requests has to be longer.
+SECONDS = 2
+SECONDS_OF_CANDIDATES = 5
+
+
+def seconds(name: str) -> int:
+    """Return how long a run of a workload takes."""
+    return SECONDS_OF_CANDIDATES if "candidates" in name else SECONDS
 
 
 def script(name: str, cloud: Cloud, client: httpx.Client) -> str:

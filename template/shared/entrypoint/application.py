@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
@@ -16,6 +17,8 @@ from entrypoint.logs import escape_log
 from entrypoint.signals import handle_signals
 from entrypoint.supervisor import LOADED, SUPERVISOR_VARIABLE
 
+# The patches in this image, which `make build PATCHES=...` selects.
+PATCHES = Path("/etc/placement/patches")
 # The paths of probes, with and without the prefix.
 PREFIX = "/placement"
 PROBES = ("/", PREFIX, f"{PREFIX}/")
@@ -53,8 +56,11 @@ def load() -> Application:
         accept_only_bytes()
         return answer_503(application)
 
-    reuse_aliases()
-    reuse_signatures()
+    patches = PATCHES.read_text(encoding="utf-8").split()
+    if "aliases-once" in patches:
+        reuse_aliases()
+    if "signatures-once" in patches:
+        reuse_signatures()
     # Placement has no hook between reading its configuration and writing to the database.
     deploy.loadapp = load_on_ready_database
     # The files that oslo.config reads depend on the program's name: `uwsgi` would have its own.
