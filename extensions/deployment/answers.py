@@ -48,6 +48,7 @@ class Answers(BaseModel, extra="forbid", frozen=True):
     keystone_public_url: HttpUrl = "http://keystone.openstack.svc:5000"
     keystone_auth_type: Literal["password", "v3applicationcredential"] = "password"
     keystone_secret: Annotated[str, object_name("placement-keystone")] = "placement-keystone"
+    keystone_admin_secret: Annotated[str, object_name("keystone-admin", optional=True)] = ""
     keystone_project_name: KeystoneName = "service"
     keystone_project_domain_name: KeystoneName = "Default"
     keystone_user_domain_name: KeystoneName = "Default"

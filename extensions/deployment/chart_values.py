@@ -85,6 +85,7 @@ def _placement(deployment: Cluster) -> Values:
         "settings": deployment.chart_settings,
         "secretSettings": secrets,
         "keystoneCaSecret": deployment.keystone_ca_secret,
+        "keystoneAdminSecret": deployment.keystone_admin_secret,
     }
     return {name: value for name, value in values.items() if value}
 

@@ -66,6 +66,8 @@ class Cluster(Container, Image, Scaling):
         needed = [(secret, key, "") for secret, key in self.secrets.values()]
         if self.keystone_ca_secret:
             needed.append((self.keystone_ca_secret, "ca.crt", ""))
+        if self.keystone_admin_secret:
+            needed.append((self.keystone_admin_secret, "clouds.yaml", ""))
         if self.tls_secret:
             needed += [
                 (self.tls_secret, key, ":kubernetes.io/tls") for key in ("tls.crt", "tls.key")

@@ -23,6 +23,7 @@ ASKED_WHEN: Mapping[str, Condition] = {
     "keystone_public_url": KEYSTONE,
     "keystone_auth_type": KEYSTONE,
     "keystone_secret": KEYSTONE,
+    "keystone_admin_secret": KEYSTONE,
     "keystone_project_name": PASSWORD,
     "keystone_project_domain_name": PASSWORD,
     "keystone_user_domain_name": PASSWORD,

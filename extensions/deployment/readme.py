@@ -175,6 +175,20 @@ class Readme(Cluster, Stack):
         ]
 
     @property
+    def registered_login(self) -> str:
+        """What the Job of `keystone_admin_secret` registers besides the endpoints, in words."""
+        if self.keystone_auth_type == "password":
+            return (
+                f"the user and the password of the Secret `{self.keystone_secret}`, the user's "
+                "project, and the roles `admin` and `service`. A new password is set only if a "
+                "login fails, because Keystone then revokes all tokens of the user."
+            )
+        return (
+            "nothing else: create the application credential yourself, as a user with the role "
+            "`service`, and for [tests](#tokens-in-the-cluster) with the role `admin` as well"
+        )
+
+    @property
     def prerequisites(self) -> list[str]:
         """What must exist before `make deploy`, each with the page that describes it."""
         title = self.exposure.capitalize()
@@ -184,7 +198,8 @@ class Readme(Cluster, Stack):
             f"an empty {self.database_title} database, and a user with all privileges on it: "
             "[Database](database.md)": not self.sqlite,
             "Placement's endpoints and its user in Keystone: "
-            "[Keystone](keystone.md#registration)": self.keystone,
+            "[Keystone](keystone.md#registration)": self.keystone
+            and not self.keystone_admin_secret,
             f"{controller}, and a DNS record for the host: [{title}](exposure.md)": self.exposed,
             "a metrics server: [Autoscaling](autoscaling.md)": self.autoscaled,
         }

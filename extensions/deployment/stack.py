@@ -27,7 +27,7 @@ class Stack(Container):
             "DATABASE_PASSWORD": not self.sqlite,
             "KEYSTONE_ADMIN_PASSWORD": self.keystone,
             "KEYSTONE_PLACEMENT_PASSWORD": self.keystone,
-            "KEYSTONE_CREDENTIAL_SECRET": self.keystone_auth_type == "v3applicationcredential",
+            "KEYSTONE_CREDENTIAL_SECRET": self.dev_has_credential,
             "MEMCACHE_SECRET_KEY": bool(self.keystone_memcached_servers),
         }
         return [name for name, needed in names.items() if needed]
@@ -40,13 +40,24 @@ class Stack(Container):
         """
         local = {
             "auth_url": f"{self.dev_keystone_scheme}://keystone:5000/v3",
-            "www_authenticate_uri": f"{self.dev_keystone_scheme}://127.0.0.1:${{KEYSTONE_PORT:-5000}}",
+            "www_authenticate_uri": self.dev_keystone_url,
             "memcached_servers": "memcached:11211",
         }
         moved = {authtoken_variable(option): value for option, value in local.items()}
-        return {
+        settings = {
             name: moved.get(name, value.replace("$", "$$")) for name, value in self.settings.items()
         }
+        if self.dev_has_credential:
+            # The name is known before Keystone generates the id.
+            owner = {"application_credential_name": "placement", "username": "placement"}
+            owner["user_domain_name"] = self.keystone_user_domain_name
+            settings |= {authtoken_variable(option): value for option, value in owner.items()}
+        return settings
+
+    @property
+    def dev_has_credential(self) -> bool:
+        """Whether Placement logs in with an application credential."""
+        return self.keystone and self.keystone_auth_type == "v3applicationcredential"
 
     @property
     def dev_keystone_region(self) -> str:
@@ -60,7 +71,6 @@ class Stack(Container):
         options = {
             "username": "placement",
             "password": "${KEYSTONE_PLACEMENT_PASSWORD:-}",
-            "application_credential_id": "${KEYSTONE_CREDENTIAL_ID:-}",
             "application_credential_secret": "${KEYSTONE_CREDENTIAL_SECRET:-}",
             "memcache_secret_key": "${MEMCACHE_SECRET_KEY:-}",
         }
@@ -68,7 +78,7 @@ class Stack(Container):
         values["OS_PLACEMENT_DATABASE__CONNECTION"] = (
             f"{self.database_driver}://placement:${{DATABASE_PASSWORD:-}}@{server}/placement"
         )
-        return {name: values[name] for name in self.secrets}
+        return {name: values[name] for name in self.secrets if name in values}
 
     @property
     def dev_environment(self) -> dict[str, str]:
@@ -98,6 +108,23 @@ class Stack(Container):
     def token_example(self) -> str:
         """An administrator's token, or the command that prints one, as a shell reads it."""
         return "$(make -s token)" if self.keystone else "admin"
+
+    @property
+    def dev_host_interface(self) -> str:
+        """The interface for clients on the host. Containers use the one in Placement's settings."""
+        return "internal" if self.keystone_interface == "public" else "public"
+
+    @property
+    def dev_endpoints(self) -> dict[str, str]:
+        """The variables of the command `register` with Placement's URLs, as make reads them."""
+        urls = dict.fromkeys(("public", "internal", "admin"), "http://placement:8778")
+        urls[self.dev_host_interface] = "$(HERE)"
+        return {f"{interface.upper()}_ENDPOINT": url for interface, url in urls.items()}
+
+    @property
+    def dev_keystone_url(self) -> str:
+        """The URL of the stack's Keystone on the host, as compose reads it."""
+        return f"{self.dev_keystone_scheme}://127.0.0.1:${{KEYSTONE_PORT:-5000}}"
 
     @property
     def dev_keystone_scheme(self) -> str:

@@ -7,6 +7,7 @@
 #   import-sqlite [PATH]            copy an SQLite file into the empty database of a server
 #   check-config [--database [--json]]   check the settings, and with --database the database
 #   check-keystone                  log in to Keystone as Placement does
+#   register [--dry-run]            register Placement in Keystone, as the administrator in a clouds.yaml
 #   smoke-test [URL]                test the Placement at URL, or the one in this container
 #   token                           print a token for tests
 #   load-test URL CLIENTS SECONDS   put load on a running Placement; prints a line of JSON each second

@@ -71,7 +71,6 @@ Record = Callable[[str, object], None]
 def site(new_site: NewSite) -> Iterator[Site]:
     """Deploy two replicas with a database and a Keystone."""
     with new_site(ANSWERS) as site:
-        site.register()
         yield site
 
 
@@ -107,6 +106,24 @@ def test_a_deployment_with_keystone_and_an_ingress_passes_its_tests(
     site: Site, gateway: str
 ) -> None:
     check_deployment(site, gateway)
+
+
+def test_the_deploy_has_registered_placement(site: Site) -> None:
+    """A Job has entered the URLs into the catalog. The pods, which read no login, have no trace."""
+    service = f"http://{site.name}.{site.name}.svc:8778"
+    with keystone(site) as url:
+        admin = log_in(url, ADMIN)
+        catalog = admin.call("GET", "/auth/catalog").json()["catalog"]
+    endpoints = [
+        end for each in catalog if each["type"] == "placement" for end in each["endpoints"]
+    ]
+    assert {each["interface"]: each["url"] for each in endpoints} == {
+        "public": f"https://{site.host}",
+        "internal": service,
+        "admin": service,
+    }
+    assert "clouds.yaml" not in json.dumps(site.pods())
+    assert "ok: registration: " in site.kubectl("logs", f"job/{site.name}-register")
 
 
 # ---- What the repository says ----

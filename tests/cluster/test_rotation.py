@@ -17,6 +17,7 @@ from tests.support.rotation import (
     new_password,
     wait_for_the_end,
 )
+from tests.support.servers import PASSWORD
 from tests.support.site import (
     WITH_KEYSTONE,
     Site,
@@ -45,10 +46,10 @@ def secrets(request: pytest.FixtureRequest, new_site: NewSite) -> Iterator[Secre
     """Deploy with each kind of login for Keystone."""
     with new_site({**ANSWERS, "keystone_auth_type": request.param}) as site:
         site.set_values(VALUES)
-        site.register()
         with keystone(site) as url:
             secrets = Secrets(site, ANSWERS["database"], url)
             if request.param != "password":
+                secrets.create_user("placement", password=PASSWORD)
                 secrets.application_credential()
             site.make("deploy")
             yield secrets

@@ -339,6 +339,8 @@ WRONG_ARGUMENTS = (
     "check-config --database --json now",
     "smoke-test http://a http://b",
     "check-keystone now",
+    "register now",
+    "register --dry-run now",
     "token now",
     "load-test http://a 1",
     "load-test http://a 1 1 1",
@@ -353,6 +355,45 @@ BAD_REQUESTS = {
     "smoke-test http://127.0.0.1:1": r"GET http://127.0.0.1:1/ failed: .*refused",
     "load-test http://a no 1": r"CLIENTS=no is not a whole number from 1",
     "load-test http://a 1 0": r"SECONDS=0 is not a whole number from 1",
+}
+
+
+CLOUDS = f"""
+clouds:
+  admin:
+    auth: {{auth_url: "http://127.0.0.1:1/v3", username: admin, password: {SECRET}}}
+"""
+# Another unset option of the project, of the domain or of the region is refused in the same way.
+REGISTRATION = {
+    **KEYSTONE,
+    **WITH_PASSWORD,
+    **{
+        f"OS_KEYSTONE_AUTHTOKEN__{name}": "x"
+        for name in ("PROJECT_NAME", "PROJECT_DOMAIN_NAME", "USER_DOMAIN_NAME", "REGION_NAME")
+    },
+    "OS_CLIENT_CONFIG_FILE": "{folder}/clouds.yaml",
+    "PUBLIC_ENDPOINT": "http://placement",
+}
+BAD_REGISTRATIONS = {
+    "no Keystone": Bad(REGISTRATION, r"Keystone at http://127\.0\.0\.1:1/v3 does not answer: "),
+    "noauth2": Bad(NOAUTH, r"register needs Keystone: set OS_API__AUTH_STRATEGY to keystone"),
+    "no region": Bad(
+        REGISTRATION | {"OS_KEYSTONE_AUTHTOKEN__REGION_NAME": ""}, r"REGION_NAME is not set: set it"
+    ),
+    "no user": Bad(
+        REGISTRATION | {"OS_KEYSTONE_AUTHTOKEN__USERNAME": ""}, r"USERNAME is not set: set it"
+    ),
+    "no URL": Bad(
+        REGISTRATION | {"PUBLIC_ENDPOINT": ""},
+        r"set PUBLIC_ENDPOINT, INTERNAL_ENDPOINT, ADMIN_ENDPOINT",
+    ),
+    "no valid URL": Bad(
+        REGISTRATION | {"PUBLIC_ENDPOINT": "placement:80"}, r"placement:80 is not a URL"
+    ),
+    "no clouds.yaml": Bad(
+        REGISTRATION | {"OS_CLIENT_CONFIG_FILE": "{folder}/other"},
+        r"/other cannot be read: No such",
+    ),
 }
 
 
@@ -398,6 +439,10 @@ def cases() -> dict[str, Case]:
         },
         **{line: Case(tuple(line.split())) for line in (*WRONG_ARGUMENTS, "bash")},
         **{line: Case(tuple(line.split())) for line in BAD_REQUESTS},
+        **{
+            f"register: {name}": Case(("register",), bad.env, {"clouds.yaml": CLOUDS})
+            for name, bad in BAD_REGISTRATIONS.items()
+        },
         "token: no Keystone": Case(("token",), KEYSTONE | WITH_PASSWORD),
         "check: no Keystone": Case(("check-keystone",), KEYSTONE | WITH_PASSWORD),
         "check: no version": Case(("check-keystone",), KEYSTONE | WITH_PASSWORD | NO_VERSION),
@@ -496,6 +541,15 @@ def test_command_refuses_wrong_arguments(line: str, outcomes: dict[str, Outcome]
 @pytest.mark.parametrize("line", BAD_REQUESTS)
 def test_client_command_refuses_wrong_values(line: str, outcomes: dict[str, Outcome]) -> None:
     assert re.search(BAD_REQUESTS[line], refusal(outcomes[line]))
+
+
+@in_one_container
+@pytest.mark.parametrize("case", BAD_REGISTRATIONS)
+def test_registration_refuses_wrong_values(case: str, outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes[f"register: {case}"]
+    code = os.EX_TEMPFAIL if case == "no Keystone" else 1
+    assert re.search(BAD_REGISTRATIONS[case].message, refusal(outcome, code))
+    assert outcome.stdout == ""
 
 
 @in_one_container

@@ -14,7 +14,7 @@ from tests.support.variants import VARIANTS
 VALID_NAMES = {file.stem for file in VALID}
 COPY = ("copy", "--trust", "--defaults")
 KEYSTONE_FILES = (
-    "dev/stack/keystone/register_keystone.py",
+    "dev/stack/keystone/write_clouds.py",
     "dev/stack/servers/keystone/Dockerfile",  # in the template: Dockerfile.jinja
     "docs/keystone.md",  # in the template: keystone.md.jinja
 )

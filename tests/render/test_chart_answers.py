@@ -23,6 +23,8 @@ from tests.support.chart import (
 from tests.support.template import load
 from tests.support.variants import every_variant
 
+ADMIN_SECRET = "keystone-admin"
+
 
 def secret_files(repo: Repo) -> dict[str, str]:
     """The variables that name the files of the secrets."""
@@ -56,6 +58,18 @@ def workers(repo: Repo) -> dict[str, str]:
     }
 
 
+def registration(repo: Repo) -> dict[str, str]:
+    """The variables of the Job that registers Placement in Keystone."""
+    service = "http://null-placement.default.svc:8778"
+    public = repo.deployment.public_url if repo.deployment.exposed else service
+    return {
+        "OS_CLIENT_CONFIG_FILE": f"/etc/placement/secrets/{ADMIN_SECRET}/clouds.yaml",
+        "PUBLIC_ENDPOINT": public,
+        "INTERNAL_ENDPOINT": service,
+        "ADMIN_ENDPOINT": service,
+    }
+
+
 @every_variant
 def test_the_pods_get_the_settings(repo: Repo) -> None:
     """The API's pods read the ConfigMap. Other pods may run before it exists."""
@@ -74,6 +88,8 @@ def test_the_pods_get_the_settings(repo: Repo) -> None:
         else:
             assert "envFrom" not in container
             own = {} if component(pod) == "test" else workers(repo)
+            if component(pod) == "register":
+                own |= registration(repo)
             assert environment(pod) == settings | common_variables(repo) | own
 
 
@@ -89,7 +105,11 @@ def test_the_pods_mount_the_secrets_where_their_settings_expect_them(repo: Repo)
             for item in source["items"]
         }
         secrets = repo.deployment.secrets.values()
-        assert found == dict(zip(secret_files(repo).values(), secrets, strict=True))
+        expected = dict(zip(secret_files(repo).values(), secrets, strict=True))
+        if component(pod) == "register":
+            key = (ADMIN_SECRET, "clouds.yaml")
+            expected["/etc/placement/secrets/{}/{}".format(*key)] = key
+        assert found == expected
         optional = component(pod) != "api"
         assert all(source.get("optional", False) == optional for source in sources)
 

@@ -23,7 +23,6 @@ GIVEN = {
     "IMAGE_ID": "i",
     "PORT": "1",
     "KEYSTONE_PORT": "2",
-    "KEYSTONE_CREDENTIAL_ID": "id",
 }
 
 
@@ -99,7 +98,7 @@ def test_the_container_has_the_settings_of_the_answers(repo: Repo) -> None:
         "DB_SYNC": "True",
         "UWSGI_PROCESSES": str(repo.deployment.processes),
         "UWSGI_THREADS": str(repo.deployment.threads),
-        **{name: environment[name] for name in repo.deployment.secrets},
+        **{name: environment[name] for name in repo.deployment.dev_secret_settings},
         **{
             name: value.replace("${KEYSTONE_PORT:-5000}", "2").replace("$$", "$")
             for name, value in repo.deployment.dev_settings.items()

@@ -94,9 +94,11 @@ def test_the_first_job_connects_before_the_other_policy_exists(repo: Repo) -> No
     """In a namespace that denies everything by default."""
     objects = manifests(repo.path)
     hooks = [policy for policy in of_kind("NetworkPolicy", objects) if component(policy) != "api"]
-    jobs = [pod for pod in pods(objects) if component(pod) in ("db-sync", "check-keystone")]
+    names = ("register", "db-sync", "check-keystone")
+    jobs = [pod for pod in pods(objects) if component(pod) in names]
     needs_none = repo.deployment.sqlite and not repo.deployment.keystone
-    assert len(hooks) == len(jobs) == (0 if needs_none else 1)
+    registers = bool(repo.deployment.keystone_admin_secret)
+    assert len(hooks) == len(jobs) == (0 if needs_none else 1 + registers)
     for job in map(peer_of, jobs):
         for connection in needed(repo, job):
             assert not is_allowed(connection, OWN, [DENY_ALL])

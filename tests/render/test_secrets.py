@@ -26,6 +26,7 @@ def needed(repo: Repo) -> dict[str, set[str]]:
         secrets.setdefault(secret, set()).add(key)
     others = {
         deployment.keystone_ca_secret: {"ca.crt"},
+        deployment.keystone_admin_secret: {"clouds.yaml"},
         deployment.tls_secret: {"tls.crt", "tls.key"},
         deployment.image_pull_secret: {".dockerconfigjson"},
     }

@@ -38,6 +38,7 @@ VALUES: dict[str, list[Any]] = {
     "keystone_region": ["RegionOne", "north"],
     "keystone_memcached_servers": ["", "memcached:11211"],
     "keystone_ca_secret": ["", "house-ca"],
+    "keystone_admin_secret": ["", "keystone-admin"],
     "database_secret": ["placement-database", "database"],
     "host": ["placement.local", "placement.example.com"],
     "ingress_class": ["", "traefik"],

@@ -149,15 +149,20 @@ class Secrets:
         names = ["placement", "placement-b"]
         old, new = names[:: -1 if self.count("password") % 2 else 1]
         if not find(admin, "users", "placement-b"):
-            admin.create("user", "/users", name="placement-b")
-            [project], [role] = find(admin, "projects", "service"), find(admin, "roles", ROLE)
-            [user] = find(admin, "users", "placement-b")
-            path = f"/projects/{project}/users/{user}/roles/{role}"
-            admin.call("PUT", path)
+            self.create_user("placement-b")
         password = new_password()
         change_user(admin, new, enabled=True, password=password)
         change_secret(self.site, "placement-keystone", username=new, password=password)
         return lambda: change_user(admin, old, enabled=False)
+
+    def create_user(self, name: str, **fields: str) -> None:
+        """Create a user of Placement's in Keystone."""
+        admin = log_in(self.url, ADMIN)
+        if not find(admin, "projects", "service"):
+            admin.create("project", "/projects", name="service")
+        user = admin.create("user", "/users", name=name, **fields)["id"]
+        [project], [role] = find(admin, "projects", "service"), find(admin, "roles", ROLE)
+        admin.call("PUT", f"/projects/{project}/users/{user}/roles/{role}")
 
     def application_credential(self) -> Finish:
         """Rotate the application credential."""

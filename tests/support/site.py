@@ -40,10 +40,20 @@ WITH_KEYSTONE = {
     "keystone_auth_url": "http://keystone:5000/v3",
     "keystone_public_url": "http://keystone:5000",
     "keystone_memcached_servers": "memcached:11211",
+    "keystone_admin_secret": "keystone-admin",
 }
 NOAUTH2_TOKEN = "admin"
-# The keys of Keystone's Secret. An application credential exists only after the registration.
+# The keys of Keystone's Secrets. An application credential does not exist yet.
+ADMIN_LOGIN = {
+    "auth_url": WITH_KEYSTONE["keystone_auth_url"],
+    "username": "admin",
+    "password": PASSWORD,
+    "project_name": "admin",
+    "user_domain_name": "Default",
+    "project_domain_name": "Default",
+}
 KEYSTONE_SECRET = {
+    "clouds.yaml": yaml.safe_dump({"clouds": {"admin": {"auth": ADMIN_LOGIN}}}),
     "username": "placement",
     "password": PASSWORD,
     "memcache_secret_key": "only-for-tests-as-well",
@@ -192,17 +202,6 @@ class Site:
         printed = self.make("secrets")
         commands = re.sub(r"--from-file=(\S+)=FILE", r"--from-file=\1=values/\1", printed)
         output(self.run("sh", "-eu", stdin=commands))
-
-    def register(self) -> None:
-        """Register Placement in the Keystone of the namespace, as `make up` does on one host."""
-        passwords = ("ADMIN_PASSWORD", "PLACEMENT_PASSWORD", "CREDENTIAL_SECRET")
-        lines = "".join(f"KEYSTONE_{name}={PASSWORD}\n" for name in passwords)
-        (self.repository / ".env").write_text(lines, encoding="utf-8")
-        self.make("dev/stack/.venv/bin")
-        python = "dev/stack/.venv/bin/python dev/stack/keystone/register_keystone.py"
-        shell = f'{python} "$URL/v3" http://{self.name}:8778'
-        forward = ("dev/cluster/port-forward.sh", "", self.name, "server=keystone")
-        output(self.run(*forward, "sh", "-euc", shell))
 
     def disconnect(self, server: str) -> None:
         """Cut all pods off from a running server.

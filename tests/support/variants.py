@@ -22,6 +22,7 @@ CHOICES: dict[str, list[Any]] = {
     "keystone_interface": ["internal", "public", "admin"],
     "keystone_memcached_servers": ["", "memcached:11211"],
     "keystone_ca_secret": ["", "house-ca"],
+    "keystone_admin_secret": ["", "keystone-admin"],
     "ingress_class": ["", "traefik"],
     "tls_secret": ["", "placement-tls"],
     "gateway_namespace": ["", "gateways"],

@@ -45,6 +45,7 @@ class Cluster:
         try:
             yield from self.missing_secrets()
             yield from self.foreign_fields(root)
+            yield from self.warnings_of_registration()
         except UnreadableError as error:
             yield Finding("cluster", f"kubectl cannot read the {error}")
         except FileNotFoundError:
@@ -81,3 +82,13 @@ class Cluster:
         for line in done.stdout.splitlines():
             fix = f"make deploy{self.variable} removes it; set it in values.local.yaml"
             yield Finding("cluster", line, fix)
+
+    def warnings_of_registration(self) -> Iterator[Finding]:
+        """Find what the last registration in Keystone has warned about."""
+        labels = self.selector.replace("component=api", "component=register")
+        command = ["kubectl", "--context", self.context, "--namespace", self.namespace]
+        command += ["logs", "--selector", labels, "--tail=-1"]
+        done = subprocess.run(command, text=True, capture_output=True, check=False)
+        for line in done.stdout.splitlines():
+            if line.startswith("warning: "):
+                yield Finding("cluster", line.removeprefix("warning: "), "see docs/keystone.md")

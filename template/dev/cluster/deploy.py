@@ -50,7 +50,7 @@ def main(
     if action == "deploy":
         refuse_gitops(kubectl, selector)
     print(f"Helm release: {name}, {release.revision()}")
-    rendered = release.render(*arguments)
+    rendered, hooks = release.render(*arguments)
     objects = manifests.parse(kubectl, rendered)
     image = manifests.image(objects)
     print(f"Image:        {image}")
@@ -59,7 +59,7 @@ def main(
     if action == "diff":
         print_foreign_fields(kubectl, selector)
         return 0
-    require_secrets(kubectl, objects)
+    require_secrets(kubectl, [*objects, *manifests.parse(kubectl, hooks)])
     if context:
         contexts.confirm(context)
     take_over(kubectl, selector, objects)

@@ -28,11 +28,13 @@ class Release:
         """Return the command that installs or upgrades the release."""
         return [*self.command, "upgrade", self.name, *arguments]
 
-    def render(self, *arguments: str) -> str:
-        """Return the manifests that an upgrade would apply; invalid values end here."""
+    def render(self, *arguments: str) -> tuple[str, str]:
+        """Return the manifests that an upgrade would apply, and its hooks, or exit."""
         # On the client side, the chart would not see the Secrets.
         command = self.upgrade(*arguments, "--dry-run=server", "--output=json")
-        return str(json.loads(output(*command))["manifest"])
+        rendered = json.loads(output(*command))
+        hooks = "\n---\n".join(hook["manifest"] for hook in rendered.get("hooks") or [])
+        return rendered["manifest"], hooks
 
     def deployed(self) -> str:
         """Return the manifests of the last revision, if there is one."""

@@ -36,11 +36,12 @@ def of_pods(objects: list[Object]) -> Keys:
     for item in objects:
         if item["kind"] not in WORKLOADS:
             continue
+        is_hook = "helm.sh/hook" in (item.get("metadata", {}).get("annotations") or {})
         pod = item["spec"]["template"]["spec"]
         containers = [*(pod.get("initContainers") or []), *(pod.get("containers") or [])]
         references = [reference for each in containers for reference in of_variables(each)]
         references += [
-            r for volume in pod.get("volumes") or [] for r in of_volume(volume, containers)
+            r for volume in pod.get("volumes") or [] for r in of_volume(volume, containers, is_hook)
         ]
         references += [(each, {".dockerconfigjson"}) for each in pod.get("imagePullSecrets") or []]
         for secret, keys in references:
@@ -62,12 +63,18 @@ def of_variables(container: Object) -> Iterator[tuple[Object, set[str]]]:
             yield secret, set()
 
 
-def of_volume(volume: Object, containers: list[Object]) -> Iterator[tuple[Object, set[str]]]:
-    """Yield the references of a volume. A whole Secret has the keys that variables use as files."""
+def of_volume(
+    volume: Object, containers: list[Object], is_hook: bool
+) -> Iterator[tuple[Object, set[str]]]:
+    """Yield the references of a volume. A whole Secret has the keys that variables use as files.
+
+    The Jobs of hooks start without the chart's own Secrets, so that a log names the missing one.
+    """
+    starts_without = {"optional": False} if is_hook and volume["name"] == "secrets" else {}
     for source in [volume, *volume.get("projected", {}).get("sources", [])]:
         if secret := source.get("secret"):
             items = {item["key"] for item in secret.get("items", [])}
-            yield secret, items or set(files(volume["name"], containers))
+            yield {**secret, **starts_without}, items or set(files(volume["name"], containers))
 
 
 def files(volume: str, containers: list[Object]) -> Iterator[str]:

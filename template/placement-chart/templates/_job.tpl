@@ -3,6 +3,9 @@
 {{- $settings := include "placement.withoutNull" .Values.settings | fromJson -}}
 {{- $jobs := list -}}
 {{- if ne .Values.migrations.mode "none" -}}
+{{- if .Values.keystoneAdminSecret -}}
+{{- $jobs = append $jobs "register" -}}
+{{- end -}}
 {{- if ne .Values.database.backend "sqlite" -}}
 {{- $jobs = append $jobs "db-sync" -}}
 {{- else if eq (get $settings "OS_API__AUTH_STRATEGY") "keystone" -}}
@@ -13,8 +16,9 @@
 {{- end -}}
 
 {{/* A Job that runs before the pods are replaced, as a Helm hook or as a plain Job, from `dict "root" .
-     "component" COMPONENT "command" SHELL "weight" WEIGHT "secrets" SECRETS`. The optional SECRETS are for this Job
-     alone, in the form of secretSettings. Argo CD reads the weight as a sync wave. */}}
+     "component" COMPONENT "command" SHELL "weight" WEIGHT "secrets" SECRETS "variables" VARIABLES`. The optional
+     SECRETS are for this Job alone, in the form of secretSettings, and VARIABLES in that of `env`. Argo CD reads the
+     weight as a sync wave. */}}
 {{- define "placement.firstJob" -}}
 {{- $hook := eq .root.Values.migrations.mode "hook" -}}
 {{- $job := include "placement.job" (set . "hook" $hook) -}}
@@ -37,7 +41,8 @@ spec:
   {{- $job | nindent 2 }}
 {{- end -}}
 
-{{/* The spec of a Job, from `dict "root" . "component" COMPONENT "command" SHELL "hook" BOOL "secrets" SECRETS`. */}}
+{{/* The spec of a Job, from `dict "root" . "component" COMPONENT "command" SHELL "hook" BOOL "secrets" SECRETS
+     "variables" VARIABLES`. */}}
 {{- define "placement.job" -}}
 {{- $secrets := merge (dict) (.secrets | default dict) (.root.Values.secretSettings | default dict) -}}
 {{- $values := set (omit .root.Values "secretSettings") "secretSettings" $secrets -}}
@@ -80,7 +85,7 @@ template:
         command: [/bin/sh, -euc]
         args:
           - {{ .command | quote }}
-        {{- include "placement.commandContainer" (list $root (include "placement.workers" $root | fromYamlArray)) | nindent 8 }}
+        {{- include "placement.commandContainer" (list $root (concat (include "placement.workers" $root | fromYamlArray) (.variables | default list))) | nindent 8 }}
     volumes:
       {{- include "placement.volumes" (list $root .hook) | nindent 6 }}
 {{- end -}}

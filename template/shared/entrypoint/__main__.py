@@ -51,6 +51,7 @@ COMMANDS = {
     "import-sqlite": Command("database.import_sqlite", "import_sqlite", "[PATH]"),
     "check-config": Command("server", "check_config", "[--database [--json]]"),
     "check-keystone": Command("keystone", "check_keystone"),
+    "register": Command("registration", "register", "[--dry-run]"),
     "smoke-test": Command("client", "smoke_test", "[URL]"),
     "token": Command("client", "print_token"),
     "load-test": Command("client", "load_test", "URL CLIENTS SECONDS"),

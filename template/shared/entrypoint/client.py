@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import urllib3
 
@@ -18,6 +19,12 @@ from entrypoint.variables import whole_number
 
 # Timeout of a request, in seconds.
 TIMEOUT = 30
+# The token of an administrator with noauth2.
+NOAUTH2_TOKEN = "admin"
+# The variable with the path of a clouds.yaml.
+CLOUDS_FILE = "OS_CLIENT_CONFIG_FILE"
+# The path of the requests that only services may send.
+RESHAPER = "/reshaper"
 # Seconds between a failed request of the load test and the next one.
 PAUSE = 0.1
 # The requests of the load test: various reads, which are work even for a Placement without data.
@@ -34,13 +41,18 @@ Result = tuple[float, str | None]
 
 
 def token() -> str:
-    """Return a token of Placement's own user in Keystone; with noauth2, `admin` is one."""
+    """Return a token of the cloud in clouds.yaml, or else of Placement's own user in Keystone.
+
+    With noauth2, `admin` is one.
+    """
     from entrypoint import options
 
+    if os.environ.get(CLOUDS_FILE):
+        return cloud_token()
     config = options.load()
     options.require_auth_strategy(config)
     if config.api.auth_strategy == "noauth2":
-        return "admin"
+        return NOAUTH2_TOKEN
     # Imported only here, because it takes long to load.
     from keystoneauth1 import exceptions
 
@@ -52,8 +64,22 @@ def token() -> str:
         raise StartError(f"Keystone issued no token: {error}") from error
 
 
+def cloud_token() -> str:
+    """Return a token of the user in clouds.yaml."""
+    # Imported only here, because it takes long to load.
+    from keystoneauth1 import exceptions
+
+    from entrypoint import clouds
+
+    cloud = clouds.load()
+    try:
+        return str(cloud.session.get_token())
+    except exceptions.ClientException as error:
+        raise StartError(f"Keystone issued no token for {cloud.name}: {error}") from error
+
+
 def print_token() -> None:
-    """Print a token for tests: one of Placement's own user in Keystone, or `admin` with noauth2."""
+    """Print a token for tests: of a cloud, of Placement's own user, or `admin` with noauth2."""
     print(token())
 
 
@@ -69,8 +95,15 @@ def smoke_test(url: str = "") -> None:
     url = base_url(url)
     [version] = json.loads(get(pool, url, "/", {}))["versions"]
     print(f"version: {version['id']}, up to {version['max_version']}", flush=True)
-    traits = json.loads(get(pool, url, "/traits", headers(version["max_version"])))["traits"]
+    given = headers(version["max_version"])
+    traits = json.loads(get(pool, url, "/traits", given))["traits"]
     print(f"token and database: accepted, {len(traits)} traits")
+    # Placement checks the role first, and then refuses the empty object.
+    if (
+        given["x-auth-token"] != NOAUTH2_TOKEN
+        and send(pool, "POST", url, RESHAPER, given).status == 403
+    ):
+        print("warning: role: the user lacks the role service, which Nova's user needs to reshape")
 
 
 def load_test(url: str, clients: str, seconds: str) -> None:
@@ -154,13 +187,28 @@ def headers(version: str) -> dict[str, str]:
 
 def get(pool: urllib3.PoolManager, url: str, path: str, headers: dict[str, str]) -> bytes:
     """Return what Placement answers, or raise an error that contains the answer."""
-    try:
-        answer = pool.request(
-            "GET", url + path, headers=headers, timeout=TIMEOUT, retries=False, redirect=False
-        )
-    except urllib3.exceptions.HTTPError as error:
-        raise StartError(f"GET {url}{path} failed: {error}") from error
+    answer = send(pool, "GET", url, path, headers)
     if answer.status != 200:
         text = textwrap.shorten(answer.data.decode(errors="replace"), 400)
         raise StartError(f"GET {path}: {answer.status} {text}")
-    return answer.data
+    return bytes(answer.data)
+
+
+def send(
+    pool: urllib3.PoolManager, method: str, url: str, path: str, headers: dict[str, str]
+) -> Any:
+    """Send a request, with an empty object if it is a POST, and return the response."""
+    body = "{}" if method == "POST" else None
+    headers = {**headers, "content-type": "application/json"} if body else headers
+    try:
+        return pool.request(
+            method,
+            url + path,
+            body=body,
+            headers=headers,
+            timeout=TIMEOUT,
+            retries=False,
+            redirect=False,
+        )
+    except urllib3.exceptions.HTTPError as error:
+        raise StartError(f"{method} {url}{path} failed: {error}") from error

@@ -1,6 +1,7 @@
 """Logins to a cloud, from the clouds.yaml that OpenStack's clients use."""
 
 import functools
+import logging
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +20,23 @@ TIMEOUT = 30
 
 
 class Cloud(NamedTuple):
-    """A login: a session, and the region and the interface of the endpoints that it uses."""
+    """A login: its options, a session, and the region and interface of the endpoints to use."""
 
     name: str
+    auth: dict[str, str]
     session: Session
     region: str | None
     interface: str
+
+
+def path() -> str:
+    """Return the path of the file."""
+    return os.environ.get(FILE_VARIABLE) or DEFAULT_FILE
+
+
+def has(name: str) -> bool:
+    """Return whether the file has a cloud with this name."""
+    return name in read(path())
 
 
 def load(name: str = "") -> Cloud:
@@ -32,24 +44,23 @@ def load(name: str = "") -> Cloud:
 
     No message shows a value of the file, because it may be a password.
     """
-    path = os.environ.get(FILE_VARIABLE) or DEFAULT_FILE
-    clouds = read(path)
+    # It would log to standard error what its exceptions contain.
+    logging.getLogger("keystoneauth").setLevel(logging.CRITICAL)
+    file = path()
+    clouds = read(file)
     only = next(iter(clouds)) if len(clouds) == 1 else ""
     name = name or os.environ.get(CLOUD_VARIABLE) or only
     if not name:
-        raise StartError(f"{path} has several clouds: set {CLOUD_VARIABLE} to {any_of(clouds)}")
+        raise StartError(f"{file} has several clouds: set {CLOUD_VARIABLE} to {any_of(clouds)}")
     if not isinstance(cloud := clouds.get(name), dict):
-        raise StartError(f"{path} has no cloud {name}: use {any_of(clouds)}")
-    where = f"the cloud {name} in {path}"
+        raise StartError(f"{file} has no cloud {name}: use {any_of(clouds)}")
+    where = f"the cloud {name} in {file}"
     verify = cloud.get("cacert") or cloud.get("verify", True)
     if isinstance(verify, str) and not os.access(verify, os.R_OK):
         raise StartError(f"cacert {verify} of {where} cannot be read: mount the file")
-    return Cloud(
-        name,
-        Session(login(cloud, where), verify=verify, cert=cloud.get("cert"), timeout=TIMEOUT),
-        cloud.get("region_name"),
-        cloud.get("interface") or "public",
-    )
+    session = Session(login(cloud, where), verify=verify, cert=cloud.get("cert"), timeout=TIMEOUT)
+    interface = cloud.get("interface") or "public"
+    return Cloud(name, cloud["auth"], session, cloud.get("region_name"), interface)
 
 
 @functools.cache

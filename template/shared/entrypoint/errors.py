@@ -24,6 +24,12 @@ class UsageError(StartError):
     exit_code = 2
 
 
+class TemporaryError(StartError):
+    """A server that does not answer: the same command may succeed later."""
+
+    exit_code = os.EX_TEMPFAIL
+
+
 class UnexpectedError(StartError):
     """An error of the program. Exit code 1 would be a warning of the upgrade check."""
 

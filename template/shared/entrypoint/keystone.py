@@ -36,6 +36,11 @@ def new_token(config: cfg.ConfigOpts) -> str:
     return str(connection.get_token())
 
 
+def section_of_login(config: cfg.ConfigOpts) -> str:
+    """Return the section that has the options of Placement's login."""
+    return str(config[options.KEYSTONE_GROUP].auth_section or options.KEYSTONE_GROUP)
+
+
 def check_keystone() -> None:
     """Log in to Keystone as Placement does; a Keystone that does not answer is only a warning."""
     config = options.load()
@@ -43,7 +48,7 @@ def check_keystone() -> None:
     if config.api.auth_strategy != "keystone":
         print("ok: keystone: not used")
         return
-    section = config[options.KEYSTONE_GROUP].auth_section or options.KEYSTONE_GROUP
+    section = section_of_login(config)
     url = config[section].auth_url
     try:
         new_token(config)

@@ -25,10 +25,12 @@ CONTAINER = ("DB_SYNC", "PORT", "TLS_CERT", "TLS_KEY", "UWSGI_PROCESSES", "UWSGI
 DATABASE_PARTS = ("BACKEND", "HOST", "PORT", "USER", "PASSWORD", "NAME", "OPTIONS")
 DATABASE_VARIABLES = {f"DATABASE_{part}{end}" for part in DATABASE_PARTS for end in ("", "_FILE")}
 DATABASE_HOST = {"DATABASE_HOST", "DATABASE_HOST_FILE"}
+# The URLs that `register` enters into Keystone's catalog, by interface.
+ENDPOINTS = {name: f"{name.upper()}_ENDPOINT" for name in ("public", "internal", "admin")}
 # Files of CA certificates, for all Python libraries.
 CA_FILES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 # What else may reach Placement and its libraries; the engine or the kubelet set the last ones.
-KEPT = {*CONTAINER, *CA_FILES, "LANG", "PATH", "PGCONNECT_TIMEOUT", "TZ"}
+KEPT = {*CONTAINER, *CA_FILES, *ENDPOINTS.values(), "LANG", "PATH", "PGCONNECT_TIMEOUT", "TZ"}
 # The chart always sets the backend.
 KEPT.add("DATABASE_BACKEND")
 KEPT |= {*(f"{name}_FILE" for name in CONTAINER), "HOME", "HOSTNAME", "PWD", "TERM", "container"}

@@ -339,6 +339,20 @@ def identity(stack: Stack) -> str:
     return subprocess.check_output(command, text=True)
 
 
+@pytest.mark.parametrize(("user", "lacks"), [("placement", False), ("admin", True)])
+def test_smoke_test_reports_whether_a_user_may_reshape(
+    user: str, lacks: bool, stack: Stack, cloud: dict[str, Any]
+) -> None:
+    """Nova's user needs the role service. The users of this Keystone have it, or only admin."""
+    auth = {**cloud[user]["auth"], "auth_url": "http://keystone:5000/v3"}
+    env = ("--env=OS_CLIENT_CONFIG_FILE=/dev/stdin", "--interactive")
+    command = [stack.engine, "exec", *env, container(stack, "placement"), "/startup.sh"]
+    clouds = yaml.safe_dump({"clouds": {user: {"auth": auth}}})
+    printed = subprocess.check_output([*command, "smoke-test"], text=True, input=clouds)
+    assert "token and database: accepted" in printed
+    assert ("warning: role: the user lacks the role service" in printed) == lacks
+
+
 def test_expired_token_is_accepted_only_from_a_service(
     stack: Stack, expiring_token: str, reader: User, token: str
 ) -> None:

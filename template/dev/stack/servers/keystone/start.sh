@@ -1,6 +1,7 @@
 #!/bin/sh
 # Run Keystone in the region KEYSTONE_REGION with the administrator's password KEYSTONE_ADMIN_PASSWORD.
 # Its database and keys are in /var/lib/keystone, which is a volume. OS_<GROUP>__<OPTION> sets any option.
+# Its addresses in the catalog are KEYSTONE_PUBLIC_URL and KEYSTONE_INTERNAL_URL.
 # With KEYSTONE_SCHEME=https it serves HTTPS, and clients must trust the CA certificate /tls/ca.crt.
 set -eu
 : "${KEYSTONE_ADMIN_PASSWORD:?is not set}" "${KEYSTONE_REGION:?is not set}"
@@ -15,6 +16,8 @@ export OS_FERNET_RECEIPTS__KEY_REPOSITORY="$state/fernet-keys"
 export OS_CREDENTIAL__KEY_REPOSITORY="$state/credential-keys"
 
 url=${KEYSTONE_SCHEME:=http}://keystone:5000/v3
+public=${KEYSTONE_PUBLIC_URL:-$url}
+internal=${KEYSTONE_INTERNAL_URL:-$url}
 socket="--http-socket :5000"
 if [ "$KEYSTONE_SCHEME" = https ]; then
     socket="--https-socket :5000,/tls/ca.crt,$state/tls.key"
@@ -28,14 +31,14 @@ fi
 
 # Initialize Keystone at the first start, and again when one of these values changes. Each command keeps
 # existing data.
-values="$(sha256sum /requirements.txt) $KEYSTONE_ADMIN_PASSWORD $KEYSTONE_REGION $url"
+values="$(sha256sum /requirements.txt) $KEYSTONE_ADMIN_PASSWORD $KEYSTONE_REGION $public $internal $url"
 if [ "$(cat "$state/values" 2>/dev/null)" != "$values" ]; then
     keystone-manage db_sync
     keystone-manage fernet_setup
     keystone-manage credential_setup
     OS_BOOTSTRAP_PASSWORD=$KEYSTONE_ADMIN_PASSWORD keystone-manage bootstrap \
         --bootstrap-region-id "$KEYSTONE_REGION" \
-        --bootstrap-public-url "$url" --bootstrap-internal-url "$url" --bootstrap-admin-url "$url"
+        --bootstrap-public-url "$public" --bootstrap-internal-url "$internal" --bootstrap-admin-url "$url"
     (umask 077 && echo "$values" >"$state/values")
 fi
 
