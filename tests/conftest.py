@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.support.containers",
     "tests.support.gabbi",
     "tests.support.networks",
+    "tests.support.nova",
     "tests.support.servers",
     "tests.support.galera",
     "tests.support.mysql",

@@ -197,7 +197,7 @@ def main() -> None:
         lock_dev("openstack", "stack/keystone", "--constraints", stack)
         newest = constraints_page(known[-1])
         lock_dev("keystone", "stack/servers/keystone", "--constraints", newest)
-        lock_dev("nova", str(ROOT / "tests/stack/zones"), "--constraints", newest)
+        lock_dev("nova", str(ROOT / "tests/support/nova"), "--constraints", newest)
         pin_tool()
 
 

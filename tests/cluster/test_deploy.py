@@ -45,6 +45,16 @@ startupProbe: {{failureThreshold: 100}}
 podAnnotations: {{linkerd.io/inject: enabled}}
 """
 VOLUME = "extraVolumes[0].name=a,extraVolumeMounts[0].name=a,extraVolumeMounts[0].mountPath=/a"
+ZONES = """\
+zones:
+  kvm:
+    aggregate: {name: kvm, uuid: 11111111-1111-4111-8111-111111111111}
+    hosts: []
+pools:
+  nfs:
+    zones: [kvm]
+    inventories: {DISK_GB: {total: 100}}
+"""
 # Values with which pods do not start, and what `make deploy` prints, within this many seconds.
 FAULTS = {
     "image.tag=none": 'ErrImagePull: .*:none"',
@@ -228,12 +238,15 @@ def test_a_deployment_with_https_passes_its_tests(
     write_ca(tmp_path)
     with new_site(WITH_MYSQL) as site:
         create_certificate(site, tmp_path)
-        site.set_values(f"{SMALL_REQUESTS}tls:\n  podSecret: pod-tls\n")
+        site.set_values(
+            f"{SMALL_REQUESTS}tls: {{podSecret: pod-tls}}\nzones: {{configMap: zones}}\n"
+        )
         # A first install waits for all pods that the autoscaler starts.
         site.make("deploy")
         assert site.deployment()["status"]["availableReplicas"] == 2
         check_deployment(site)
         site.make("load", "CLIENTS=2", "SECONDS=2")
+        check_zones(site)
         before = set(site.pods())
         with requests_to_all_pods(site) as figures:
             create_certificate(site, tmp_path)
@@ -244,6 +257,16 @@ def test_a_deployment_with_https_passes_its_tests(
         assert set(site.pods()) == before
         assert site.restarts() == 0
         check_missing_secrets(site, len(Deployment(**WITH_MYSQL).cluster_secrets))
+
+
+def check_zones(site: Site) -> None:
+    """The CronJob writes what the ConfigMap contains, once."""
+    (site.repository / "zones.yaml").write_text(ZONES, encoding="utf-8")
+    site.kubectl("create", "configmap", "zones", "--from-file=zones.yaml")
+    for job, line in (("first", "Applied."), ("second", "No changes: Placement matches the file.")):
+        site.kubectl("create", "job", job, f"--from=cronjob/{site.name}-zones")
+        site.kubectl("wait", f"job/{job}", "--for=condition=complete", "--timeout=120s")
+        assert line in site.kubectl("logs", f"job/{job}").splitlines()
 
 
 def create_certificate(site: Site, ca: Path) -> None:

@@ -7,10 +7,12 @@ import pickle
 import socket
 import subprocess
 import time
+import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,10 +23,12 @@ from dotenv import dotenv_values
 from keystoneauth1.identity.v3 import ApplicationCredential
 from keystoneauth1.session import Session
 
+from tests.support.containers import Output
 from tests.support.keystone import User
+from tests.support.nova import nova_api
 from tests.support.processes import record_arguments
 from tests.support.servers import address
-from tests.support.stack import NewStack, Stack
+from tests.support.stack import NewStack, Stack, free_port
 from tests.support.template import ROOT, load
 from tests.support.waiting import wait_until
 
@@ -196,6 +200,61 @@ def test_reader_cannot_write_or_list(stack: Stack, reader: User) -> None:
         assert client.get("/traits").status_code == 403
         own = client.get("/usages", params={"project_id": reader.project})
         assert own.status_code == 200
+
+
+def test_zones_are_compared_with_the_nova_of_a_cloud(
+    stack: Stack, cloud: dict[str, Any], token: str, nova_python: Path, tmp_path: Path
+) -> None:
+    """By URL and token, and by the name of a cloud, whose Nova lacks both aggregates."""
+    hosts = {f"compute-{zone}-01": str(uuid.uuid4()) for zone in ("kvm", "docker")}
+    with stack.client(token) as client:
+        for name, provider in hosts.items():
+            path = f"/resource_providers/{provider}/inventories"
+            client.post("/resource_providers", json={"name": name, "uuid": provider})
+            inventories = {"VCPU": {"total": 8}}
+            body = {"resource_provider_generation": 0, "inventories": inventories}
+            assert client.put(path, json=body).is_success
+
+    def zones(action: str, *arguments: str) -> Output:
+        return stack.try_make(f"zones-{action}", *arguments)
+
+    data: dict[str, Any] = {
+        "zones": {
+            name: {
+                "aggregate": {"name": name, "uuid": str(uuid.uuid4())},
+                "hosts": [f"compute-{pattern}-*"],
+            }
+            for name, pattern in {"kvm": "kvm", "containers": "docker"}.items()
+        }
+    }
+    file = stack.repository / "zones.yaml"
+    file.write_text(yaml.safe_dump(data), encoding="utf-8")
+    # Without Nova, with the token of `make token`.
+    plan = zones("plan")
+    assert "Plan: 0 to add, 2 to change, 0 to remove." in plan.stdout, plan.stderr
+    assert "Error 2" in plan.stderr
+
+    clouds = ("OS_CLOUD=placement", "OS_CLIENT_CONFIG_FILE=dev/stack/keystone/clouds.yaml")
+    port = free_port()
+    register_nova(cloud, f"http://127.0.0.1:{port}/v2.1")
+    with nova_api(nova_python, tmp_path, port, cloud["placement"], hosts):
+        plan = zones("plan", *clouds)
+        commands = [line for line in plan.stdout.splitlines() if line.startswith("  openstack ")]
+        assert len(commands) == 4, plan.stdout + plan.stderr
+
+
+def register_nova(cloud: dict[str, Any], url: str) -> None:
+    """Add Nova's API to the catalog."""
+    admin = User(cloud["admin"])
+    service = admin.create("service", "/services", name="nova", type="compute")
+    admin.create(
+        "endpoint",
+        "/endpoints",
+        service_id=service["id"],
+        interface=cloud["placement"]["interface"],
+        region_id=cloud["placement"]["region_name"],
+        url=url,
+    )
 
 
 def test_revoked_token_is_refused_when_it_is_no_longer_cached(

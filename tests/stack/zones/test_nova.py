@@ -12,35 +12,21 @@ import pytest
 
 from tests.stack.zones.conftest import Zones
 from tests.stack.zones.test_zones import applied, changed
-from tests.support.containers import Server, logs, succeed
-from tests.support.sharing import Once
+from tests.support.containers import Server, logs
+from tests.support.nova import FOLDER
 
-HERE = Path(__file__).parent
 Host = Callable[[str], int]
 
 
-@pytest.fixture(scope="session")
-def python(once: Once, shared_folder: Path) -> Path:
-    """Install Nova once, and return its Python."""
-    folder = shared_folder / "nova"
-
-    def install() -> None:
-        succeed("uv", "venv", "--quiet", "--python", ">=3.11", folder)
-        requirements = HERE / "requirements.txt"
-        command = ["uv", "pip", "sync", "--quiet", "--require-hashes", "--python", folder]
-        succeed(*command, requirements)
-
-    once("nova", install)
-    return folder / "bin/python"
-
-
 @pytest.fixture
-def compute(python: Path, zones: Zones, server: Server) -> Iterator[Callable[[str, str], Host]]:
+def compute(
+    nova_python: Path, zones: Zones, server: Server
+) -> Iterator[Callable[[str, str], Host]]:
     """Start compute hosts of Nova, which run commands and return the number of conflicts."""
     with ExitStack() as running:
 
         def compute(uuid: str, name: str) -> Host:
-            arguments = [python, HERE / "nova_compute.py", server.client.base_url, uuid, name]
+            arguments = [nova_python, FOLDER / "compute.py", server.client.base_url, uuid, name]
             process = running.enter_context(
                 subprocess.Popen(
                     [str(argument) for argument in arguments],

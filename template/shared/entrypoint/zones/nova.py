@@ -48,6 +48,8 @@ def compare(cloud: Cloud, file: File, zones: dict[str, Zone]) -> tuple[list[str]
         members = {hosts[uuid] for uuid in zones if zones[uuid] == zone and uuid in hosts}
         aggregate = aggregates.get(zone.aggregate_name)
         if not aggregate:
+            if not members:  # a zone of hosts that another service owns
+                continue
             found.append(create(zone))
             aggregate = {"hosts": [], "availability_zone": zone.name}
         elif aggregate["uuid"] != zone.aggregate:

@@ -1,4 +1,4 @@
-"""A compute host of Nova: `nova_compute.py URL UUID NAME`, run with Nova's packages.
+"""A compute host of Nova: `compute.py URL UUID NAME`, run with Nova's packages.
 
 Nova's own client of Placement keeps what it has read from one update to the next. Each line of
 standard input is a command, and each is answered with a line: the number of conflicts, after which
