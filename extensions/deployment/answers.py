@@ -43,6 +43,7 @@ class Answers(BaseModel, extra="forbid", frozen=True):
     base_image: BaseImage = "docker.io/library/debian:trixie-slim"
     database: Literal["sqlite", "postgresql", "mysql"] = "sqlite"
     database_secret: Annotated[str, object_name("placement-database")] = "placement-database"
+    database_admin_secret: Annotated[str, object_name("database-admin", optional=True)] = ""
     auth_strategy: Literal["noauth2", "keystone"] = "noauth2"
     keystone_auth_url: HttpUrl = "http://keystone.openstack.svc:5000/v3"
     keystone_public_url: HttpUrl = "http://keystone.openstack.svc:5000"
@@ -112,6 +113,12 @@ def contradictions(answers: Answers) -> Iterator[str]:
         yield (
             f"autoscale_min: {answers.autoscale_min} is greater than autoscale_max, which is "
             f"{answers.autoscale_max}; lower autoscale_min or raise autoscale_max"
+        )
+    if not sqlite and answers.database_admin_secret == answers.database_secret:
+        yield (
+            f"database_admin_secret: {answers.database_admin_secret} is also the database_secret, "
+            "but only one of them holds the URL of an administrator; "
+            "set database_admin_secret to another Secret"
         )
     with_tls = answers.exposure == "ingress" and answers.tls_secret
     if with_tls and answers.tls_secret == answers.image_pull_secret:

@@ -47,7 +47,7 @@ def sections(deployment: Cluster) -> Iterator[Section]:
     for title, values in (
         ("Image", _image(deployment)),
         ("Scaling", _scaling(deployment)),
-        ("Database", {} if deployment.sqlite else {"database": {"backend": deployment.database}}),
+        ("Database", _database(deployment)),
         ("Placement", _placement(deployment)),
         ("Exposure", _exposure(deployment)),
         (_network_policy_title(deployment), _network_policy(deployment)),
@@ -75,6 +75,14 @@ def _scaling(deployment: Cluster) -> Values:
         "targetCPUUtilizationPercentage": deployment.autoscale_cpu_percent,
     }
     return {"autoscaling": autoscaling} | workers
+
+
+def _database(deployment: Cluster) -> Values:
+    if deployment.sqlite:
+        return {}
+    secret = deployment.database_admin_secret
+    admin = {"adminSecret": secret} if secret else {}
+    return {"database": {"backend": deployment.database} | admin}
 
 
 def _placement(deployment: Cluster) -> Values:

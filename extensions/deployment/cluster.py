@@ -38,6 +38,17 @@ class Cluster(Container, Image, Scaling):
         return list(sections(self))
 
     @property
+    def first_jobs(self) -> dict[str, int]:
+        """The Jobs that run before the pods are replaced, each with the weight of its hook."""
+        jobs = {
+            "create-database": (-3, self.database_admin_secret),
+            "register": (-2, self.keystone_admin_secret),
+            "check-keystone": (-1, self.sqlite and self.keystone),
+            "db-sync": (-1, not self.sqlite),
+        }
+        return {name: weight for name, (weight, runs) in jobs.items() if runs}
+
+    @property
     def egress(self) -> list[Server]:
         """The servers that Placement connects to.
 
@@ -64,6 +75,8 @@ class Cluster(Container, Image, Scaling):
     def cluster_secrets(self) -> list[str]:
         """Each Secret that the deployment needs, as `name:key,key` or `name:key,key:type`."""
         needed = [(secret, key, "") for secret, key in self.secrets.values()]
+        if self.database_admin_secret:
+            needed.append((self.database_admin_secret, "connection", ""))
         if self.keystone_ca_secret:
             needed.append((self.keystone_ca_secret, "ca.crt", ""))
         if self.keystone_admin_secret:

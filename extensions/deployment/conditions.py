@@ -19,6 +19,7 @@ EXPOSED: Condition = {"exposure": ("ingress", "gateway")}
 
 ASKED_WHEN: Mapping[str, Condition] = {
     "database_secret": SERVER,
+    "database_admin_secret": SERVER,
     "keystone_auth_url": KEYSTONE,
     "keystone_public_url": KEYSTONE,
     "keystone_auth_type": KEYSTONE,

@@ -34,6 +34,11 @@ class Database(Topic):
         ]
 
     @property
+    def database_administrator(self) -> str:
+        """The user of an administrator, as the servers name it by default."""
+        return {"sqlite": "", "postgresql": "postgres", "mysql": "root"}[self.database]
+
+    @property
     def database_urls(self) -> dict[str, str]:
         """Examples of the database's URL, each with the kind of server that it is for."""
         if self.sqlite:

@@ -195,8 +195,7 @@ class Readme(Cluster, Stack):
         controller = "an Ingress controller" if self.exposure == "ingress" else "the Gateway"
         needed = {
             "a registry that the nodes can pull from: [Registry](registry.md)": True,
-            f"an empty {self.database_title} database, and a user with all privileges on it: "
-            "[Database](database.md)": not self.sqlite,
+            f"{self.database_prerequisite}: [Database](database.md)": not self.sqlite,
             "Placement's endpoints and its user in Keystone: "
             "[Keystone](keystone.md#registration)": self.keystone
             and not self.keystone_admin_secret,
@@ -204,6 +203,13 @@ class Readme(Cluster, Stack):
             "a metrics server: [Autoscaling](autoscaling.md)": self.autoscaled,
         }
         return [name for name, is_needed in needed.items() if is_needed]
+
+    @property
+    def database_prerequisite(self) -> str:
+        """What must exist on the database server."""
+        if self.database_admin_secret:
+            return f"a {self.database_title} server, and the URL of its administrator"
+        return f"an empty {self.database_title} database, and a user with all privileges on it"
 
     @property
     def ci_service(self) -> CiService | None:

@@ -24,6 +24,7 @@ class Stack(Container):
     def dev_secrets(self) -> list[str]:
         """The names of the passwords, each generated once on the host itself."""
         names = {
+            "DATABASE_ADMIN_PASSWORD": not self.sqlite,
             "DATABASE_PASSWORD": not self.sqlite,
             "KEYSTONE_ADMIN_PASSWORD": self.keystone,
             "KEYSTONE_PLACEMENT_PASSWORD": self.keystone,
@@ -67,7 +68,6 @@ class Stack(Container):
     @property
     def dev_secret_settings(self) -> dict[str, str]:
         """The container's secret settings, as compose fills them in."""
-        server = {"postgresql": "postgresql", "mysql": "mariadb"}.get(self.database)
         options = {
             "username": "placement",
             "password": "${KEYSTONE_PLACEMENT_PASSWORD:-}",
@@ -75,10 +75,32 @@ class Stack(Container):
             "memcache_secret_key": "${MEMCACHE_SECRET_KEY:-}",
         }
         values = {authtoken_variable(option): value for option, value in options.items()}
-        values["OS_PLACEMENT_DATABASE__CONNECTION"] = (
-            f"{self.database_driver}://placement:${{DATABASE_PASSWORD:-}}@{server}/placement"
+        values["OS_PLACEMENT_DATABASE__CONNECTION"] = self.dev_url(
+            "placement", "DATABASE_PASSWORD", "placement"
         )
         return {name: values[name] for name in self.secrets if name in values}
+
+    def dev_url(self, user: str, password: str, database: str = "") -> str:
+        """Return the URL of the stack's database server for a user, as compose fills it in."""
+        server = {"postgresql": "postgresql", "mysql": "mariadb"}.get(self.database)
+        return f"{self.database_driver}://{user}:${{{password}:-}}@{server}/{database}"
+
+    @property
+    def dev_commands(self) -> list[str]:
+        """The commands that `make up` runs before it starts Placement."""
+        return [] if self.sqlite else ["create-database"]
+
+    @property
+    def create_database_environment(self) -> dict[str, str]:
+        """The environment of the command create-database, as compose fills it in."""
+        return {
+            "DATABASE_ADMIN_CONNECTION": self.dev_url(
+                self.database_administrator, "DATABASE_ADMIN_PASSWORD"
+            ),
+            "OS_PLACEMENT_DATABASE__CONNECTION": self.dev_secret_settings[
+                "OS_PLACEMENT_DATABASE__CONNECTION"
+            ],
+        }
 
     @property
     def dev_environment(self) -> dict[str, str]:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The container's entry point. Without arguments it checks the settings and serves Placement. The commands:
 #   serve                           the default
+#   create-database                 create the database and its user, as an administrator of the server
 #   db-sync                         bring the database's schema up to date
 #   upgrade-check                   Placement's own check: exit code 1 is a warning, 2 stops the upgrade
 #   online-data-migrations [--max-count N]   migrate old rows, also while Placement serves

@@ -15,7 +15,7 @@ from copier import run_copy
 from extensions.deployment import Deployment
 from tests.support.certificates import certificate, write_ca
 from tests.support.containers import IMAGES, succeed
-from tests.support.servers import DevImage
+from tests.support.servers import TARGETS, DevImage
 from tests.support.sharing import Once
 from tests.support.site import (
     GATEWAY,
@@ -107,8 +107,11 @@ def new_site(
             site.kubectl("create", "namespace", name)
             site.kubectl("label", "namespace", name, RESTRICTED)
             site.start_servers(*servers)
+            admin = deployment.database_admin_secret
+            if deployment.database in TARGETS and not admin:
+                site.create_database(deployment.database)
             if deployment.cluster_secrets:
-                secrets = KEYSTONE_SECRET | database_secret(deployment.database)
+                secrets = KEYSTONE_SECRET | database_secret(deployment.database, admin)
                 site.create_secrets(secrets | certificate(ca, site.host))
             yield site
         finally:

@@ -19,7 +19,13 @@ from tests.support.site import Site, output
 from tests.support.template import commit_all
 
 CONTROLLERS: dict[str, Callable[[Site], Controller]] = {"argocd": ArgoCd, "flux": Flux}
-WITH_POSTGRESQL: dict[str, Any] = {"database": "postgresql", "network_policy": True, "ci": "gitlab"}
+# A Job creates the database before another one migrates it.
+WITH_POSTGRESQL: dict[str, Any] = {
+    "database": "postgresql",
+    "database_admin_secret": "database-admin",
+    "network_policy": True,
+    "ci": "gitlab",
+}
 # Placement has to be available so many seconds after its Secrets exist.
 AVAILABLE_SECONDS = 60
 # A value of a ConfigMap and an item of a list, which are later removed.

@@ -53,9 +53,12 @@ def test_a_refused_release_changes_nothing(site: Site, gateway: str) -> None:
 def test_a_missing_secret_is_named(site: Site) -> None:
     """By `make deploy` before it changes anything, and by the Job if Helm runs without make."""
     option = f"{CONNECTION}.name=missing"
-    done = site.try_make("deploy", "HELM_RELEASE=other", f"HELM_ARGS=--set {option}")
+    admin = "database.adminSecret=missing-admin"
+    done = site.try_make("deploy", "HELM_RELEASE=other", f"HELM_ARGS=--set {option},{admin}")
     assert done.returncode != 0
-    assert "  the Secret missing with connection\nNothing was deployed." in done.stderr
+    missing = ("missing", "missing-admin")
+    named = "".join(f"  the Secret {name} with connection\n" for name in missing)
+    assert f"{named}Nothing was deployed." in done.stderr
     values = ("--values", "values.yaml", "--set", f"{option},httpRoute.enabled=false")
     install = ("helm", "--namespace", site.name, "install", "other", "placement-chart", *values)
     done = site.run(*install, "--rollback-on-failure")
@@ -104,6 +107,7 @@ def test_notes_name_what_is_missing(site: Site) -> None:
     for option, missing in (
         (f"{CONNECTION}.name=missing", "the Secret missing with the key connection"),
         (f"{CONNECTION}.key=url", "the key url in the Secret placement-database"),
+        ("database.adminSecret=missing", "the Secret missing with the key connection"),
     ):
         values = ("--values", "values.yaml", "--set", f"{option},httpRoute.enabled=false")
         notes = site.helm("install", "third", "placement-chart", "--dry-run=server", *values)

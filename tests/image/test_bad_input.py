@@ -325,6 +325,7 @@ DRIVERS = ("postgresql+psycopg2", "mysql+pymysql")
 # Every command, with arguments that it does not take.
 WRONG_ARGUMENTS = (
     "serve now",
+    "create-database now",
     "db-sync now",
     "upgrade-check now",
     "upgrade-check --json",
@@ -526,7 +527,7 @@ def test_check_without_a_database_is_a_document(url: str, outcomes: dict[str, Ou
 @in_one_container
 def test_unknown_command_is_refused_with_the_known_ones(outcomes: dict[str, Outcome]) -> None:
     line = refusal(outcomes["bash"], 2)
-    assert "bash is not a command: use serve, db-sync, " in line
+    assert "bash is not a command: use serve, create-database, " in line
     named = line.partition(": use ")[2].partition(", or none")[0].split(", ")
     assert {line.split()[0] for line in WRONG_ARGUMENTS} | OWN_COMMANDS == set(named)
 

@@ -220,6 +220,7 @@ def test_secrets_with_the_same_name_are_merged() -> None:
         database="mysql",
         auth_strategy="keystone",
         database_secret="placement",
+        database_admin_secret="admin",
         keystone_secret="placement",
         keystone_ca_secret="ca",
         image_pull_secret="pull",
@@ -228,6 +229,7 @@ def test_secrets_with_the_same_name_are_merged() -> None:
     )
     assert deployment.cluster_secrets == [
         "placement:connection,username,password",
+        "admin:connection",
         "ca:ca.crt",
         "tls:tls.crt,tls.key:kubernetes.io/tls",
         "pull:.dockerconfigjson:kubernetes.io/dockerconfigjson",

@@ -56,6 +56,9 @@ def test_scaling_is_either_fixed_or_automatic(
 def test_a_database_server_is_named_by_its_secret() -> None:
     found = values(database="postgresql", database_secret="db")
     assert found["database"] == {"backend": "postgresql"}
+    admin = values(database="postgresql", database_admin_secret="admin")
+    assert admin["database"] == {"backend": "postgresql", "adminSecret": "admin"}
+    assert admin["secretSettings"].keys() == found["secretSettings"].keys()
     assert found["secretSettings"] == {
         "OS_PLACEMENT_DATABASE__CONNECTION": {"name": "db", "key": "connection"}
     }

@@ -70,6 +70,11 @@ def registration(repo: Repo) -> dict[str, str]:
     }
 
 
+def admin_file(repo: Repo) -> str:
+    """Return the file with the URL of the database's administrator, in one Job."""
+    return f"/etc/placement/secrets/{repo.deployment.database_admin_secret}/connection"
+
+
 @every_variant
 def test_the_pods_get_the_settings(repo: Repo) -> None:
     """The API's pods read the ConfigMap. Other pods may run before it exists."""
@@ -90,6 +95,8 @@ def test_the_pods_get_the_settings(repo: Repo) -> None:
             own = {} if component(pod) == "test" else workers(repo)
             if component(pod) == "register":
                 own |= registration(repo)
+            if component(pod) == "create-database":
+                own |= {"DATABASE_ADMIN_CONNECTION_FILE": admin_file(repo)}
             assert environment(pod) == settings | common_variables(repo) | own
 
 
@@ -109,6 +116,8 @@ def test_the_pods_mount_the_secrets_where_their_settings_expect_them(repo: Repo)
         if component(pod) == "register":
             key = (ADMIN_SECRET, "clouds.yaml")
             expected["/etc/placement/secrets/{}/{}".format(*key)] = key
+        if component(pod) == "create-database":
+            expected[admin_file(repo)] = (repo.deployment.database_admin_secret, "connection")
         assert found == expected
         optional = component(pod) != "api"
         assert all(source.get("optional", False) == optional for source in sources)

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 import environments
 from copier_placement.doctor.gitops import PLACEHOLDERS, unready_gitops
 from tests.render.conftest import Repo
-from tests.support.chart import VALUES, close, of_kind, parse, try_helm
+from tests.support.chart import VALUES, close, component, of_kind, parse, try_helm
 from tests.support.template import load
 from tests.support.variants import VARIANTS, every_variant
 
@@ -151,6 +151,30 @@ def test_argocd_renders_what_make_deploy_installs(repo: Repo, tmp_path: Path) ->
         if "pre-install" in job["metadata"]["annotations"]["helm.sh/hook"]:
             job["metadata"]["annotations"] |= PHASE
     assert found == expected
+
+
+@every_variant
+def test_the_first_jobs_run_in_the_documented_order(repo: Repo) -> None:
+    """Argo CD reads the weight of a hook as its wave. One Job reads the administrator's Secret."""
+    code, output, errors = try_helm(repo.path, "template", "x", "placement-chart", *VALUES)
+    assert code == 0, errors
+    jobs = of_kind("Job", parse(output))
+    weights = {
+        component(job): int(job["metadata"]["annotations"]["helm.sh/hook-weight"])
+        for job in jobs
+        if "pre-install" in job["metadata"]["annotations"]["helm.sh/hook"]
+    }
+    assert weights == repo.deployment.first_jobs
+    page = repo.path / "docs/gitops.md"
+    if repo.deployment.gitops == "argocd" and weights:
+        rows = re.findall(
+            r"^\| Sync \| (-\d+) \| the Job `(.*)` \|$", page.read_text(), re.MULTILINE
+        )
+        assert rows == [(str(wave), job) for job, wave in weights.items()]
+    if "create-database" in weights:
+        secret = f'"{repo.deployment.database_admin_secret}"'
+        mounting = [item for item in parse(output) if secret in json.dumps(item)]
+        assert [component(item) for item in mounting] == ["create-database"]
 
 
 @with_argocd

@@ -90,15 +90,12 @@ def test_every_pod_connects_to_what_it_needs_and_nothing_else(repo: Repo) -> Non
 
 
 @every_policy
-def test_the_first_job_connects_before_the_other_policy_exists(repo: Repo) -> None:
+def test_the_first_jobs_connect_before_the_other_policy_exists(repo: Repo) -> None:
     """In a namespace that denies everything by default."""
     objects = manifests(repo.path)
     hooks = [policy for policy in of_kind("NetworkPolicy", objects) if component(policy) != "api"]
-    names = ("register", "db-sync", "check-keystone")
-    jobs = [pod for pod in pods(objects) if component(pod) in names]
-    needs_none = repo.deployment.sqlite and not repo.deployment.keystone
-    registers = bool(repo.deployment.keystone_admin_secret)
-    assert len(hooks) == len(jobs) == (0 if needs_none else 1 + registers)
+    jobs = [pod for pod in pods(objects) if component(pod) in repo.deployment.first_jobs]
+    assert len(hooks) == len(jobs) == len(repo.deployment.first_jobs)
     for job in map(peer_of, jobs):
         for connection in needed(repo, job):
             assert not is_allowed(connection, OWN, [DENY_ALL])

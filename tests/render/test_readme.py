@@ -67,6 +67,7 @@ STEPS = {
     "$(BUILD_SERVERS)",
     "passwords",
     "start-servers",
+    "create-database",
     "registration",
 }
 

@@ -25,6 +25,7 @@ def needed(repo: Repo) -> dict[str, set[str]]:
     for secret, key in deployment.secrets.values():
         secrets.setdefault(secret, set()).add(key)
     others = {
+        deployment.database_admin_secret: {"connection"},
         deployment.keystone_ca_secret: {"ca.crt"},
         deployment.keystone_admin_secret: {"clouds.yaml"},
         deployment.tls_secret: {"tls.crt", "tls.key"},

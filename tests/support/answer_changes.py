@@ -40,6 +40,7 @@ VALUES: dict[str, list[Any]] = {
     "keystone_ca_secret": ["", "house-ca"],
     "keystone_admin_secret": ["", "keystone-admin"],
     "database_secret": ["placement-database", "database"],
+    "database_admin_secret": ["", "database-admin"],
     "host": ["placement.local", "placement.example.com"],
     "ingress_class": ["", "traefik"],
     "tls_secret": ["", "placement-tls"],

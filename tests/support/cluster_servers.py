@@ -55,13 +55,19 @@ class InCluster:
 
 
 SERVERS = {
-    "postgresql": InCluster(5432, (("DATABASE_PASSWORD", PASSWORD),), ("-c", "fsync=off")),
-    "mariadb": InCluster(3306, (("DATABASE_PASSWORD", PASSWORD),)),
+    "postgresql": InCluster(5432, (("DATABASE_ADMIN_PASSWORD", PASSWORD),), ("-c", "fsync=off")),
+    "mariadb": InCluster(3306, (("DATABASE_ADMIN_PASSWORD", PASSWORD),)),
     "memcached": InCluster(11211),
     "registry": InCluster(5000),
     "keystone": InCluster(
         5000, (("KEYSTONE_ADMIN_PASSWORD", PASSWORD), ("KEYSTONE_REGION", "RegionOne"))
     ),
+}
+# The client of each database server, for its administrator.
+CLIENTS = {"postgresql": ("psql", "--quiet", "--command"), "mariadb": ("mariadb", "--execute")}
+ADMIN_URLS = {
+    "postgresql": f"postgresql+psycopg2://postgres:{PASSWORD}@postgresql/",
+    "mysql": f"mysql+pymysql://root:{PASSWORD}@mariadb/",
 }
 URLS = {
     "postgresql": f"postgresql+psycopg2://placement:{PASSWORD}@postgresql/placement",

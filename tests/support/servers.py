@@ -24,6 +24,19 @@ BASE_IMAGE = Deployment().base_image
 PASSWORD = "only-for-tests"
 # The data has no value after the tests. A server that does not wait for the disk is faster.
 SPEED = {"postgresql": ("-c", "fsync=off"), "mysql": ("--innodb-flush-log-at-trx-commit=0",)}
+# A user and a database as an administrator creates them by hand.
+CREATION = {
+    "postgresql": (
+        f"CREATE ROLE placement LOGIN PASSWORD '{PASSWORD}'",
+        "CREATE DATABASE placement OWNER placement",
+    ),
+    "mysql": (
+        "CREATE DATABASE IF NOT EXISTS placement CHARACTER SET utf8mb3",
+        f"CREATE USER IF NOT EXISTS placement@'%' IDENTIFIED BY '{PASSWORD}'",
+        "GRANT ALL ON placement.* TO placement@'%'",
+    ),
+}
+ADMINISTRATORS = {"postgresql": "postgres", "mysql": "root"}
 # The folder in dev/stack/servers of each kind of database.
 TARGETS = {"postgresql": "postgresql", "mysql": "mariadb"}
 KINDS = tuple(TARGETS)
@@ -69,6 +82,10 @@ class DatabaseServer:
         """Return the URL of a database, for containers and for this host."""
         url = sa.URL.create(self.driver, user, password, self.address, None, database)
         return url.render_as_string(hide_password=False)
+
+    def admin_url(self) -> str:
+        """Return the URL of the server's administrator, without a database."""
+        return self.url("", ADMINISTRATORS[self.kind])
 
     def new_database(self) -> str:
         """Create an empty database that the user placement owns, and return its URL."""
@@ -152,7 +169,7 @@ def database_server(
     """Start a server, wait until it accepts a login, and remove it after the block."""
     server = DatabaseServer(kind, engine, new_name())
     command = [engine, "run", "--detach", "--name", server.name]
-    command += [f"--env=DATABASE_PASSWORD={PASSWORD}", *options, image, *arguments]
+    command += [f"--env=DATABASE_ADMIN_PASSWORD={PASSWORD}", *options, image, *arguments]
     try:
         subprocess.run(command, capture_output=True, check=True)
         wait_for(server)
@@ -162,12 +179,15 @@ def database_server(
 
 
 def wait_for(server: DatabaseServer) -> None:
-    """Wait until the user placement can log in over the network."""
+    """Wait until the user placement can log in over the network, and create it if necessary."""
 
     def accepts_login() -> bool:
         with suppress(sa.exc.DBAPIError):
             server.connect(server.url("placement")).connect().close()
             return True
+        with suppress(subprocess.CalledProcessError):
+            for statement in CREATION[server.kind]:
+                server.administer(statement)
         return False
 
     wait_until(accepts_login, lambda: logs(server.engine, server.name))

@@ -18,10 +18,10 @@ import httpx
 import yaml
 from tenacity import retry, stop_after_delay, wait_fixed
 
-from tests.support.cluster_servers import SERVERS, URLS
+from tests.support.cluster_servers import ADMIN_URLS, CLIENTS, SERVERS, URLS
 from tests.support.containers import IMAGES, RELEASES, Output
 from tests.support.load import Load, light_load
-from tests.support.servers import PASSWORD
+from tests.support.servers import CREATION, PASSWORD, TARGETS
 from tests.support.template import change_answers, commit_all, load
 
 # A limit for each command, in seconds.
@@ -192,15 +192,29 @@ class Site:
         for server in servers:
             self.kubectl("rollout", "status", f"deployment/{server}", "--timeout=300s")
 
+    def create_database(self, kind: str) -> None:
+        """Create the database and its user, as an administrator does by hand."""
+        server = TARGETS[kind]
+        for statement in CREATION[kind]:
+            self.kubectl("exec", f"deployment/{server}", "--", *CLIENTS[server], statement)
+
     def create_secrets(self, values: dict[str, str]) -> None:
-        """Run the commands that `make secrets` prints, with these values for the keys."""
+        """Run the commands that `make secrets` prints, with these values for the keys.
+
+        A key that several Secrets have follows the name of its Secret, as in `NAME/KEY`.
+        """
         folder = self.repository / "values"
         folder.mkdir()
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
         for key, value in values.items():
+            (folder / key).parent.mkdir(exist_ok=True)
             (folder / key).write_text(value, encoding="utf-8")
-        printed = self.make("secrets")
-        commands = re.sub(r"--from-file=(\S+)=FILE", r"--from-file=\1=values/\1", printed)
+        commands = ""
+        for command in re.split(r"\n(?=\S)", self.make("secrets")):
+            name = (re.findall(r"create secret generic (\S+)", command) or [""])[0]
+            place = f"values/{name}" if (folder / name).is_dir() else "values"
+            commands += re.sub(r"--from-file=(\S+)=FILE", rf"--from-file=\1={place}/\1", command)
+            commands += "\n"
         output(self.run("sh", "-eu", stdin=commands))
 
     def disconnect(self, server: str) -> None:
@@ -281,6 +295,7 @@ def figures(loads: list[Load]) -> str:
     return f"{number} requests, none failed, the slowest took {longest:.1f} s"
 
 
-def database_secret(database: str) -> dict[str, str]:
-    """Return the keys of the Secret of a database in the cluster."""
-    return {"connection": URLS[database]} if database in URLS else {}
+def database_secret(database: str, admin: str = "") -> dict[str, str]:
+    """Return the keys of the Secrets of a database in the cluster."""
+    secrets = {"connection": URLS[database]} if database in URLS else {}
+    return secrets | ({f"{admin}/connection": ADMIN_URLS[database]} if admin else {})

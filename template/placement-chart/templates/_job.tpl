@@ -3,6 +3,9 @@
 {{- $settings := include "placement.withoutNull" .Values.settings | fromJson -}}
 {{- $jobs := list -}}
 {{- if ne .Values.migrations.mode "none" -}}
+{{- if .Values.database.adminSecret -}}
+{{- $jobs = append $jobs "create-database" -}}
+{{- end -}}
 {{- if .Values.keystoneAdminSecret -}}
 {{- $jobs = append $jobs "register" -}}
 {{- end -}}

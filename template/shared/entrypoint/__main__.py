@@ -43,6 +43,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "serve": Command("server", "serve"),
+    "create-database": Command("database.create_database", "create_database"),
     "db-sync": Command("database.schema", "db_sync"),
     "upgrade-check": Command("database.schema", "upgrade_check"),
     "online-data-migrations": Command(

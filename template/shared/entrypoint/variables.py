@@ -25,6 +25,8 @@ CONTAINER = ("DB_SYNC", "PORT", "TLS_CERT", "TLS_KEY", "UWSGI_PROCESSES", "UWSGI
 DATABASE_PARTS = ("BACKEND", "HOST", "PORT", "USER", "PASSWORD", "NAME", "OPTIONS")
 DATABASE_VARIABLES = {f"DATABASE_{part}{end}" for part in DATABASE_PARTS for end in ("", "_FILE")}
 DATABASE_HOST = {"DATABASE_HOST", "DATABASE_HOST_FILE"}
+# The URL of an administrator of the database server, for the command create-database.
+ADMIN_CONNECTION = "DATABASE_ADMIN_CONNECTION"
 # The URLs that `register` enters into Keystone's catalog, by interface.
 ENDPOINTS = {name: f"{name.upper()}_ENDPOINT" for name in ("public", "internal", "admin")}
 # Files of CA certificates, for all Python libraries.
@@ -33,6 +35,7 @@ CA_FILES = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 KEPT = {*CONTAINER, *CA_FILES, *ENDPOINTS.values(), "LANG", "PATH", "PGCONNECT_TIMEOUT", "TZ"}
 # The chart always sets the backend.
 KEPT.add("DATABASE_BACKEND")
+KEPT |= {ADMIN_CONNECTION, f"{ADMIN_CONNECTION}_FILE"}
 KEPT |= {*(f"{name}_FILE" for name in CONTAINER), "HOME", "HOSTNAME", "PWD", "TERM", "container"}
 # Variables of Placement that are no options: the check and other commands would not follow them.
 REFUSED = {

@@ -48,9 +48,9 @@ def container_id(stack: Stack) -> str:
 
 
 def test_clean_removes_servers_of_earlier_answers(new_stack: NewStack, render: Render) -> None:
-    """The earlier database server is removed with its data."""
+    """The earlier database server is removed with its data, which `make up` has created."""
     with new_stack({"database": "postgresql"}) as stack:
-        stack.make("up")
+        assert "created the database placement with ENCODING 'UTF8'\n" in stack.make("up")
         assert len(resources(stack, "containers")) == 2
         answers = {"project_name": stack.repository.name}
         shutil.copytree(render(answers), stack.repository, dirs_exist_ok=True)

@@ -436,7 +436,10 @@ def test_unusable_database_of_postgresql_is_refused(
 
 
 # A server that starts as a standby, without a primary.
-START_STANDBY = r"""sed 's:^exec postgres:touch "$data/standby.signal"; &:' /start.sh | sh -s"""
+ROLE = f"CREATE ROLE placement LOGIN PASSWORD $${PASSWORD}$$;"
+EMPTY = "CREATE DATABASE placement OWNER placement;"
+CHANGES = f"""s:^exec postgres:touch "$data/standby.signal"; &:; s:^ALTER ROLE:{ROLE} {EMPTY} &:"""
+START_STANDBY = f"sed '{CHANGES}' /start.sh | sh -s"
 
 
 def test_server_in_recovery_is_refused(

@@ -157,7 +157,7 @@ def site(
         def start(image: str, *options: object) -> str:
             return stack.enter_context(container(engine, image, *options))
 
-        database = start(dev_image("mariadb"), "--env=DATABASE_PASSWORD=not-used")
+        database = start(dev_image("mariadb"), f"--env=DATABASE_ADMIN_PASSWORD={DATABASE_PASSWORD}")
         host = address(engine, database)
         on_host = f"--network=container:{database}"
         start(dev_image("memcached"), on_host)
@@ -166,8 +166,8 @@ def site(
             dev_image("keystone"), on_host, f"--env=KEYSTONE_ADMIN_PASSWORD={SERVICE_PASSWORD}",
             "--env=KEYSTONE_REGION=RegionOne", f"--env=OS_DEFAULT__PUBLIC_ENDPOINT={public}",
         )  # fmt: skip
-        grant = f"GRANT ALL ON *.* TO root@'%' IDENTIFIED BY '{DATABASE_PASSWORD}'"
-        client = (engine, "exec", "--user=root", database, "mariadb", "--execute", grant)
+        create = "CREATE DATABASE placement CHARACTER SET utf8mb3"
+        client = (engine, "exec", "--user=root", database, "mariadb", "--execute", create)
         eventually(lambda: succeed(*client), AssertionError)
 
         repository = shutil.copytree(render({}), files / "repository", symlinks=True)

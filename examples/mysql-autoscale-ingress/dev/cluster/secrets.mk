@@ -1,6 +1,7 @@
 # The Secrets that the pods need, each with its keys. An environment may name others.
 CLUSTER_SECRETS += placement-database:connection
 CLUSTER_SECRETS += placement-keystone:username,password,memcache_secret_key
+CLUSTER_SECRETS += database-admin:connection
 CLUSTER_SECRETS += placement-tls:tls.crt,tls.key:kubernetes.io/tls
 CLUSTER_SECRETS += registry-credentials:.dockerconfigjson:kubernetes.io/dockerconfigjson
 

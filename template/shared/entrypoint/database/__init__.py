@@ -70,7 +70,9 @@ def check_url(config: cfg.ConfigOpts) -> sa.URL:
     return url
 
 
-def check(variable: str, connection: str, parameters: str) -> sa.URL:
+def check(
+    variable: str, connection: str, parameters: str, *, needs_database: bool = True
+) -> sa.URL:
     """Return the URL in a variable, with the parameters that oslo.db would append."""
     if SEVERAL_HOSTS.fullmatch(connection):
         backend = "mysql" if connection.startswith("mysql") else "postgresql"
@@ -94,7 +96,7 @@ def check(variable: str, connection: str, parameters: str) -> sa.URL:
         )
     if backend != "sqlite" and not SERVER_URL.fullmatch(connection):
         raise not_a_url
-    if url.database in (None, "", ":memory:"):
+    if needs_database and url.database in (None, "", ":memory:"):
         example = "sqlite:////PATH" if backend == "sqlite" else f"{url.drivername}://.../NAME"
         raise StartError(f"{variable} names no database: write it as {example}")
     if backend == "mysql" and not str(url.password or "").isascii():

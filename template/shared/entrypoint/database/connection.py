@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -67,9 +67,15 @@ def command(config: cfg.ConfigOpts | None = None) -> Iterator[cfg.ConfigOpts]:
 def preparation(config: cfg.ConfigOpts) -> Iterator[None]:
     """Report a database error of the block in one line, and let signals interrupt the wait."""
     url = check_url(config)
+    with report_failures(url, advice), interruptible(url):
+        yield
+
+
+@contextlib.contextmanager
+def report_failures(url: sa.URL, advice: Callable[[BaseException], str]) -> Iterator[None]:
+    """Report a database error of the block in one line, with advice."""
     try:
-        with interruptible(url):
-            yield
+        yield
     except FAILURES as error:
         raise StartError(
             f"{name_of(url)} cannot be used: {reason(error)}. {advice(error)}"

@@ -21,6 +21,8 @@ ATTEMPTS = {
     "INDEX": "CREATE INDEX a ON placement_check (a)",
     "REFERENCES": "CREATE TABLE placement_check (a INT, a INT, FOREIGN KEY (a) REFERENCES b (a))",
 }
+# What a new user in MySQL and MariaDB gets. In PostgreSQL, the owner has all rights.
+GRANTED = ("SELECT", *ATTEMPTS)
 DENIED = 1142
 # A user who can read MySQL's own tables sees the rights of all users.
 SHOWN = sa.text("""
@@ -65,12 +67,16 @@ def denied_by_mysql(connection: sa.Connection) -> Iterator[str]:
     """
     user, database = connection.execute(sa.text("SELECT CURRENT_USER(), DATABASE()")).one()
     name, _, host = user.rpartition("@")
-    exact = re.sub(r"([_%])", r"\\\1", database)
-    values = {"grantee": f"'{name}'@'{host}'", "database": exact}
+    values = {"grantee": f"'{name}'@'{host}'", "database": pattern(database)}
     shown = set(connection.execute(SHOWN, values).scalars())
     for right, statement in ATTEMPTS.items():
         if right not in shown and is_denied(connection, right, statement):
             yield right
+
+
+def pattern(database: str) -> str:
+    """Return the name of a database as a grant in MySQL and MariaDB contains it."""
+    return re.sub(r"([_%])", r"\\\1", database)
 
 
 def is_denied(connection: sa.Connection, right: str, statement: str) -> bool:

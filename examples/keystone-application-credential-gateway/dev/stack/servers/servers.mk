@@ -2,6 +2,7 @@
 SERVERS = mariadb memcached keystone
 # The names of their passwords. Each password is generated once and kept in .env.
 PASSWORDS =
+PASSWORDS += DATABASE_ADMIN_PASSWORD
 PASSWORDS += DATABASE_PASSWORD
 PASSWORDS += KEYSTONE_ADMIN_PASSWORD
 PASSWORDS += KEYSTONE_PLACEMENT_PASSWORD
@@ -23,9 +24,14 @@ upgrade: start-servers
 start-servers: $(TOOLS) passwords
 	$(COMPOSE) up --detach --no-recreate $(SERVERS)
 
+.PHONY: create-database
+up upgrade import-sqlite: create-database
+create-database: start-servers
+	$(COMPOSE) --profile command run --rm -T create-database
+
 ##@ This host
 .PHONY: import-sqlite
-import-sqlite: start-servers ## Copy the data of an earlier SQLite file into the database server
+import-sqlite: ## Copy the data of an earlier SQLite file into the database server
 	$(COMPOSE) stop placement
 	$(RUN) import-sqlite || { $(COMPOSE) start placement; $(call wait_for,$(HERE)/); exit 1; }
 	@$(MAKE) --no-print-directory up

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Run MariaDB with a database and a user for Placement. DATABASE_PASSWORD is the user's password.
+# Run MariaDB. DATABASE_ADMIN_PASSWORD is the password of its user root.
 # Arguments are passed to mariadbd. The data is in /var/lib/mysql, which is a volume.
 set -eu
-: "${DATABASE_PASSWORD:?is not set}"
+: "${DATABASE_ADMIN_PASSWORD:?is not set}"
 
 data=/var/lib/mysql/data
 
@@ -13,14 +13,13 @@ if [ ! -d "$data" ]; then
     mv "$data.new" "$data"
 fi
 
-# MariaDB runs this at each start. It creates what is missing and sets the current password.
+# MariaDB runs this at each start. It sets the current password.
 umask 077
-cat >/tmp/placement.sql <<END
-CREATE DATABASE IF NOT EXISTS placement CHARACTER SET utf8mb3;
-CREATE USER IF NOT EXISTS placement@'%';
-ALTER USER placement@'%' IDENTIFIED BY '$DATABASE_PASSWORD';
-GRANT ALL ON placement.* TO placement@'%';
+cat >/tmp/root.sql <<END
+CREATE USER IF NOT EXISTS root@'%';
+ALTER USER root@'%' IDENTIFIED BY '$DATABASE_ADMIN_PASSWORD';
+GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;
 END
 
 # Clients in containers have no host name, and a lookup may take seconds.
-exec mariadbd --datadir="$data" --bind-address='*' --skip-name-resolve --init-file=/tmp/placement.sql "$@"
+exec mariadbd --datadir="$data" --bind-address='*' --skip-name-resolve --init-file=/tmp/root.sql "$@"

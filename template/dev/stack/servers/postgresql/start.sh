@@ -1,8 +1,8 @@
 #!/bin/sh
-# Run PostgreSQL with a database and a user for Placement. DATABASE_PASSWORD is the user's password.
+# Run PostgreSQL. DATABASE_ADMIN_PASSWORD is the password of its user postgres.
 # Arguments are passed to postgres. The data is in /var/lib/postgresql, which is a volume.
 set -eu
-: "${DATABASE_PASSWORD:?is not set}"
+: "${DATABASE_ADMIN_PASSWORD:?is not set}"
 
 PATH=$(echo /usr/lib/postgresql/*/bin):$PATH
 data=/var/lib/postgresql/data
@@ -15,14 +15,11 @@ if [ ! -d "$data" ]; then
     mv "$data.new" "$data"
 fi
 
-# Create what is missing and set the current password, while no client can connect.
+# Set the current password, while no client can connect.
 pg_ctl --pgdata "$data" --silent --wait --options "-c listen_addresses=''" start >/dev/null
 psql --quiet --set ON_ERROR_STOP=1 postgres <<'END'
-\getenv password DATABASE_PASSWORD
-SELECT 'CREATE ROLE placement LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'placement') \gexec
-SELECT 'CREATE DATABASE placement OWNER placement'
-    WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'placement') \gexec
-ALTER ROLE placement PASSWORD :'password';
+\getenv password DATABASE_ADMIN_PASSWORD
+ALTER ROLE postgres PASSWORD :'password';
 END
 pg_ctl --pgdata "$data" --silent --wait stop
 

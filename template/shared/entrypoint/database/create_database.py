@@ -1,0 +1,250 @@
+"""The command create-database: Placement's database and its user, created by an administrator."""
+
+import contextlib
+import socket
+from collections.abc import Mapping
+from functools import partial
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_db import exception as db_exception
+from sqlalchemy import exc as sa_exc
+
+from entrypoint.database import check, check_url, checks, name_of
+from entrypoint.database.checks import CHARACTERS, ERROR, OK, Check, Database, Found
+from entrypoint.database.connection import FAILURES, command, connect, report_failures
+from entrypoint.database.lock import KEY, number
+from entrypoint.database.rights import GRANTED, pattern
+from entrypoint.errors import StartError
+from entrypoint.variables import ADMIN_CONNECTION, CONNECTION, take, where
+
+PORTS = {"postgresql": 5432, "mysql": 3306}
+# The database in which an administrator of PostgreSQL works by default.
+MAINTENANCE = "postgres"
+WRONG_PASSWORD = 1045
+HAS_DATABASE = {
+    "postgresql": "SELECT 1 FROM pg_database WHERE datname = :name",
+    "mysql": "SELECT 1 FROM information_schema.schemata WHERE schema_name = :name",
+}
+HAS_USER = {
+    "postgresql": "SELECT 1 FROM pg_roles WHERE rolname = :name",
+    "mysql": "SELECT 1 FROM mysql.user WHERE user = :name AND host = '%'",
+}
+# The owner of the database, unless the user has the rights of the owner.
+OTHER_OWNER = """
+    SELECT owner.rolname FROM pg_database JOIN pg_roles AS owner ON owner.oid = datdba
+    WHERE datname = current_database() AND NOT EXISTS (
+        SELECT FROM pg_roles AS given
+        WHERE given.rolname = :user AND pg_has_role(given.oid, datdba, 'USAGE')
+    )
+"""
+
+
+def create_database() -> None:
+    """Create the database and its user as an administrator, unless they exist."""
+    with command() as config:
+        url = check_url(config)
+        admin = admin_url(url)
+        changes = 0
+        if login_error(config):
+            with report_failures(admin, advice), as_administrator(admin) as connection:
+                changes = Creation(config, url, admin, connection).run()
+        with connect(config).connect() as connection:
+            refuse(config, connection, {**checks_of(url), "rights": checks.check_rights})
+        if not changes:
+            print("nothing to change")
+
+
+def admin_url(url: sa.URL) -> sa.URL:
+    """Return the administrator's URL. It has to name the server of Placement's URL."""
+    kind = url.get_backend_name()
+    if kind == "sqlite":
+        raise StartError(f"{name_of(url)} has no users: create-database is for database servers")
+    if not url.username or not url.password:
+        raise StartError(f"{where(CONNECTION)} names no user or no password: add them to the URL")
+    text = take(ADMIN_CONNECTION)
+    if not text:
+        raise StartError(
+            f"{ADMIN_CONNECTION} is not set: set it to the URL of an administrator of the server"
+        )
+    admin = check(where(ADMIN_CONNECTION), text, "", needs_database=False)
+    if admin.get_backend_name() != kind or addresses(admin).isdisjoint(addresses(url)):
+        raise StartError(
+            f"{where(ADMIN_CONNECTION)} is for {name_of(admin)}, but {where(CONNECTION)} is for"
+            f" {name_of(url)}: set both to the same server and port"
+        )
+    return admin.set(database=admin.database or MAINTENANCE) if kind == "postgresql" else admin
+
+
+def addresses(url: sa.URL) -> set[tuple[str, int]]:
+    """Return the hosts or the socket of a URL with its ports, and the addresses of the hosts."""
+    _, arguments = url.get_dialect()().create_connect_args(url)
+    hosts = str(arguments.get("unix_socket") or arguments.get("host") or "").split(",")
+    ports = str(arguments.get("port") or PORTS[url.get_backend_name()]).split(",")
+    found = set()
+    for host, port in zip(hosts, ports if len(ports) > 1 else ports * len(hosts), strict=True):
+        names = {host}
+        with contextlib.suppress(OSError):
+            names |= {str(each[4][0]) for each in socket.getaddrinfo(host or None, 0)}
+        found |= {(name, int(port)) for name in names}
+    return found
+
+
+def login_error(config: cfg.ConfigOpts) -> Exception | None:
+    """Return why the server refuses Placement's login. A server without an answer is an error."""
+    try:
+        connect(config)
+    except db_exception.DBConnectionError:
+        raise
+    except (db_exception.DBError, sa_exc.SQLAlchemyError) as error:
+        return error
+    return None
+
+
+def advice(_: BaseException) -> str:
+    """Return what the operator can do when the administrator fails."""
+    return (
+        f"Correct {where(ADMIN_CONNECTION)}, or give its user the rights to create databases and"
+        " users"
+    )
+
+
+def as_administrator(url: sa.URL) -> sa.Connection:
+    """Return a connection that commits each statement. Its locks end with it."""
+    return sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool).connect()
+
+
+def checks_of(url: sa.URL) -> dict[str, Check]:
+    """Return the checks of a database that do not depend on the user of the connection."""
+    return {
+        "characters": checks.check_characters,
+        "owner": partial(check_owner, user=str(url.username), name=str(url.database)),
+    }
+
+
+def check_owner(database: Database, user: str, name: str) -> Found:
+    """Find a database of PostgreSQL that belongs to another user."""
+    if database.kind != "postgresql":
+        return
+    if owner := database.execute(OTHER_OWNER, user=user).scalar():
+        yield (
+            ERROR,
+            f"the database {name} belongs to {owner}: run ALTER DATABASE {name} OWNER TO {user},"
+            " or use another database",
+        )
+
+
+def refuse(config: cfg.ConfigOpts, connection: sa.Connection, named: Mapping[str, Check]) -> None:
+    """Print what is wrong with a database, and fail if there is an error."""
+    found = checks.findings(Database(connection), named)
+    checks.report(config, [each for each in found if each.severity != OK], as_json=False)
+
+
+class Creation:
+    """What an administrator does. Several containers may do it at the same time."""
+
+    def __init__(
+        self, config: cfg.ConfigOpts, url: sa.URL, admin: sa.URL, connection: sa.Connection
+    ) -> None:
+        """Take both URLs, and the administrator's connection."""
+        self.config, self.url, self.admin, self.connection = config, url, admin, connection
+        self.is_mysql = url.get_backend_name() == "mysql"
+        self.name, self.user = str(url.database), str(url.username)
+        quote = connection.dialect.identifier_preparer.quote_identifier
+        self.database, self.pattern = quote(self.name), quote(pattern(self.name))
+        self.account = quote(self.user) + ("@'%%'" if self.is_mysql else "")
+        self.changes = 0
+
+    def run(self) -> int:
+        """Create what is missing, and return the number of changes."""
+        if not self.is_mysql:
+            self.execute("SET lock_timeout = '5min'")
+            self.connection.execute(sa.select(sa.func.pg_advisory_lock(KEY)))
+        kind = self.url.get_backend_name()
+        has_user = self.exists(HAS_USER[kind], self.user)
+        has_database = self.exists(HAS_DATABASE[kind], self.name)
+        if has_database:
+            with as_administrator(self.admin.set(database=self.name)) as connection:
+                refuse(self.config, connection, checks_of(self.url))
+        if not has_user:
+            self.set_password("CREATE USER", f"created the user {self.user}")
+        try:
+            # The rights of an existing user on an existing database are only reported.
+            if self.is_mysql and not (has_user and has_database):
+                self.grant()
+            if not has_database:
+                self.create_database()
+        except FAILURES:
+            if not has_user:
+                self.execute(f"DROP USER {self.account}", f"deleted the user {self.user}")
+            raise
+        if has_user and self.is_wrong_password(login_error(self.config)):
+            self.set_password("ALTER USER", f"changed the password of {self.user}")
+        return self.changes
+
+    def grant(self) -> None:
+        """Grant what Placement needs in MySQL or MariaDB. The database need not exist yet."""
+        rights = ", ".join(GRANTED)
+        self.execute(
+            f"GRANT {rights} ON {self.pattern}.* TO {self.account}",
+            f"granted {self.user} {rights} on {self.name}",
+        )
+
+    def create_database(self) -> None:
+        """Create the database. In PostgreSQL, it belongs to the user."""
+        characters = CHARACTERS[self.url.get_backend_name()]
+        change = f"created the database {self.name} with {characters}"
+        if self.is_mysql:
+            self.execute(f"CREATE DATABASE IF NOT EXISTS {self.database} {characters}", change)
+            return
+        # Only a member of a role can create a database for it, or a superuser.
+        is_member = self.exists(
+            "SELECT 1 WHERE pg_has_role(current_user, CAST(:name AS name), 'USAGE')", self.user
+        )
+        if not is_member:
+            self.execute(f"GRANT {self.account} TO CURRENT_USER")
+        try:
+            # Another template may contain objects, or have another encoding.
+            self.execute(
+                f"CREATE DATABASE {self.database} OWNER {self.account} TEMPLATE template0"
+                f" {characters}",
+                change,
+            )
+        finally:
+            if not is_member:
+                self.execute(f"REVOKE {self.account} FROM CURRENT_USER")
+
+    def set_password(self, statement: str, change: str) -> None:
+        """Create or alter the user. The log of PostgreSQL must not contain the password."""
+        password = str(self.url.password)
+        if self.is_mysql:
+            # Another container may have created the user meanwhile.
+            statement = statement.replace("CREATE USER", "CREATE USER IF NOT EXISTS")
+            self.execute(f"{statement} {self.account} IDENTIFIED BY %(it)s", change, it=password)
+            return
+        from psycopg2 import extensions
+
+        session = self.connection.connection.driver_connection
+        encrypted = extensions.encrypt_password(password, self.user, session)
+        self.execute(f"{statement} {self.account} PASSWORD %(it)s", change, it=encrypted)
+
+    def is_wrong_password(self, error: Exception | None) -> bool:
+        """Return whether a login fails because of the password.
+
+        PostgreSQL's driver has no code for that, but the user and the database exist.
+        """
+        inner = getattr(error, "inner_exception", error)
+        if self.is_mysql and isinstance(inner, sa_exc.DBAPIError):
+            return number(inner) == WRONG_PASSWORD
+        return error is not None
+
+    def exists(self, query: str, name: str) -> bool:
+        """Return whether a query for a name has a result."""
+        return self.connection.execute(sa.text(query), {"name": name}).first() is not None
+
+    def execute(self, statement: str, change: str = "", **values: str) -> None:
+        """Execute a statement, and print what it has changed."""
+        self.connection.exec_driver_sql(statement, values)
+        if change:
+            print(change, flush=True)
+            self.changes += 1

@@ -1,0 +1,292 @@
+"""create-database: what an administrator creates for Placement, and what is only reported."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from entrypoint.database.rights import GRANTED, pattern
+from tests.support.batch import Case, Outcome, RunBatch
+from tests.support.containers import CONNECTION, PYTHON, Run
+from tests.support.galera import one_worker
+from tests.support.servers import PASSWORD, DatabaseServer
+
+ADMIN = "DATABASE_ADMIN_CONNECTION"
+SETTINGS = {
+    "OS_API__AUTH_STRATEGY": "noauth2",
+    "OS_PLACEMENT_DATABASE__MAX_RETRIES": "2",
+    "OS_PLACEMENT_DATABASE__RETRY_INTERVAL": "1",
+}
+# Characters that URLs, SQL, and the drivers' own formats treat in a special way.
+SPECIAL = "p@/:%$'\"\\ %s"
+COMMANDS = f"""
+/startup.sh create-database
+/startup.sh create-database
+export {CONNECTION}="$OTHER"
+/startup.sh create-database
+/startup.sh db-sync >/dev/null
+echo CHECKS
+/startup.sh check-config --database
+"""
+CHARACTERS = {"postgresql": "ENCODING 'UTF8'", "mysql": "CHARACTER SET utf8mb3"}
+USERS = {"postgresql": "SELECT rolname FROM pg_roles", "mysql": "SELECT user FROM user"}
+DATABASES = {"postgresql": "SELECT datname FROM pg_database", "mysql": "SHOW DATABASES"}
+# A user without rights, and administrators who can create only users, or just what is needed.
+USER = {
+    "postgresql": "CREATE ROLE {user} LOGIN PASSWORD '{password}'",
+    "mysql": "CREATE USER {user}@'%' IDENTIFIED BY '{password}'",
+}
+ONLY_USERS = {
+    "postgresql": "ALTER ROLE {user} CREATEROLE",
+    "mysql": "GRANT CREATE USER ON *.* TO {user}@'%'; GRANT SELECT ON mysql.* TO {user}@'%'",
+}
+EVERYTHING = {
+    "postgresql": "ALTER ROLE {user} CREATEROLE CREATEDB",
+    "mysql": f"{ONLY_USERS['mysql']};"
+    f" GRANT {', '.join(GRANTED)} ON {{database}}.* TO {{user}}@'%' WITH GRANT OPTION",
+}
+# Databases that an administrator has created by hand.
+DATABASE = {
+    "postgresql": "CREATE DATABASE {database} OWNER {user}",
+    "mysql": "CREATE DATABASE {database} CHARACTER SET utf8mb3",
+}
+OTHER_OWNER = {"postgresql": "CREATE DATABASE {database}", "mysql": DATABASE["mysql"]}
+LATIN = {
+    "postgresql": f"{DATABASE['postgresql']} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'",
+    "mysql": "CREATE DATABASE {database} CHARACTER SET latin1",
+}
+READING = {
+    "postgresql": "REVOKE CREATE ON SCHEMA public FROM pg_database_owner",
+    "mysql": "GRANT SELECT ON {database}.* TO {user}@'%'",
+}
+# The attributes and the memberships of a role, and the owner of its database.
+ROLE = """
+SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication,
+    EXISTS (SELECT FROM pg_auth_members WHERE member = role.oid),
+    (SELECT datdba = role.oid FROM pg_database WHERE datname = '{name}')
+FROM pg_roles AS role WHERE rolname = '{name}'
+"""
+TWELVE = 12
+# The command in many processes at once, each with the next of the URLs.
+AT_ONCE = f"""
+import os, runpy, sys
+import entrypoint.database.create_database
+
+urls = [each.split() for each in sys.argv[1:]]
+sys.argv = ["entrypoint", "create-database"]
+for number in range({TWELVE}):
+    if not os.fork():
+        os.environ["{ADMIN}"], os.environ["{CONNECTION}"] = urls[number % len(urls)]
+        runpy.run_module("entrypoint", run_name="__main__")
+        sys.exit()
+for _ in range({TWELVE}):
+    assert os.wait()[1] == 0
+"""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A database for Placement, and its user with the same name."""
+
+    server: DatabaseServer
+    name: str = field(default_factory=lambda: f"new-{uuid.uuid4().hex[:8]}_a")
+    password: str = PASSWORD
+
+    def url(self, **changes: Any) -> str:
+        """Return Placement's URL."""
+        address = self.server.address
+        url = sa.URL.create(self.server.driver, self.name, self.password, address, None, self.name)
+        return url._replace(**changes).render_as_string(hide_password=False)
+
+    def env(self, admin: str | None = None, **changes: Any) -> dict[str, str]:
+        """Return the environment of the command."""
+        admin = self.server.admin_url() if admin is None else admin
+        return {**SETTINGS, ADMIN: admin, CONNECTION: self.url(**changes)}
+
+    def case(self, admin: str | None = None, **changes: Any) -> Case:
+        """Return the command with Placement's URL."""
+        return Case(("create-database",), self.env(admin, **changes))
+
+    @property
+    def changes(self) -> list[str]:
+        """Return what the command prints when it creates everything."""
+        created = [f"created the user {self.name}"]
+        if self.server.kind == "mysql":
+            created += [f"granted {self.name} {', '.join(GRANTED)} on {self.name}"]
+        return [*created, f"created the database {self.name} with {CHARACTERS[self.server.kind]}"]
+
+    def administer(
+        self, *actions: dict[str, str], password: str = PASSWORD, database: str = "", at: str = ""
+    ) -> None:
+        """Run statements with the names of the user and the database, in one of the databases."""
+        quote = '"' if self.server.kind == "postgresql" else "`"
+        names = {"user": self.name, "database": database or self.name}
+        quoted = {key: f"{quote}{name}{quote}" for key, name in names.items()}
+        for action in actions:
+            statement = action[self.server.kind].format(**quoted, password=password)
+            self.server.administer(statement, at or None)
+
+    def exists(self) -> tuple[bool, bool]:
+        """Return whether the user and the database exist."""
+        kind = self.server.kind
+        users, databases = (self.server.administer(each[kind]) for each in (USERS, DATABASES))
+        return self.name in users.splitlines(), self.name in databases.splitlines()
+
+
+def test_a_new_database_has_a_user_with_only_the_rights_that_placement_needs(
+    server: DatabaseServer, newest: str, run: Run
+) -> None:
+    """The command is idempotent, and sets the password if a login fails."""
+    new = Target(server, password=SPECIAL)
+    env = new.env() | {"OTHER": new.url(password=PASSWORD)}
+    done = run(newest, "-euc", COMMANDS, env=env, options=("--entrypoint=sh",))
+    printed = done.stdout + done.stderr
+    assert done.returncode == 0, printed
+    assert not [password for password in (PASSWORD, SPECIAL) if password in printed]
+    first, _, checks = done.stdout.partition("CHECKS")
+    assert first.splitlines() == [
+        *new.changes,
+        "nothing to change",
+        f"changed the password of {new.name}",
+    ]
+    assert re.search("ok: rights: the user .* has all rights", checks)
+    if server.kind == "postgresql":
+        assert server.administer(ROLE.format(name=new.name)) == "t|f|f|f|f|f|t"
+        return
+    usage, rights = server.administer(f"SHOW GRANTS FOR `{new.name}`@'%'").splitlines()
+    assert usage.startswith("GRANT USAGE ON *.* TO ")
+    found = re.match(r"GRANT (.*) ON `(.*)`\.\* TO [^ ]+$", rights)
+    assert found, rights
+    assert {*found[1].split(", ")} == {*GRANTED}
+    assert found[2].replace(r"\\", "\\") == pattern(new.name)
+
+
+def test_input_that_cannot_work_changes_nothing(
+    server: DatabaseServer, run_batch: RunBatch
+) -> None:
+    """Each error is one line without a password. An administrator's user may have few rights."""
+    new = Target(server)
+    admin = sa.make_url(server.admin_url())
+    users = [Target(server) for _ in range(2)]
+    for user in users:
+        user.administer(USER)
+    users[1].administer(ONLY_USERS)
+    other = {"postgresql": "mysql+pymysql", "mysql": "postgresql+psycopg2"}[server.kind]
+    correct = f"Correct {ADMIN}, or give its user the rights to create databases and users$"
+    only_users = f"(denied|Access denied).*{correct}"
+    differs = f"{ADMIN} is for the database .*, but {CONNECTION} is for the database .*: set both"
+    file = f"{ADMIN}_FILE"
+    cases = {
+        f"{ADMIN} is not set: set it to": new.case(""),
+        f"{ADMIN} is not a database URL: write it as": new.case("root:only-for-tests@db"),
+        f"Access denied.*{correct}|password authentication.*{correct}": new.case(
+            shown(admin.set(password="wrong"))
+        ),
+        f"denied.*{correct}": new.case(server.url("", users[0].name)),
+        only_users: new.case(server.url("", users[1].name)),
+        differs: new.case(shown(admin.set(drivername=other))),
+        f"{differs} ": new.case(shown(admin.set(port=1))),
+        "cannot be used: .*Start the database": new.case(shown(admin.set(port=1)), port=1),
+        f"{CONNECTION} names no database": new.case(database=None),
+        f"{CONNECTION} names no user or no password": new.case(password=None),
+        "has no users: create-database is for database servers": Case(
+            ("create-database",), new.env() | {CONNECTION: "sqlite:////tmp/new.db"}
+        ),
+        f"both {ADMIN} and {file} are set": Case(
+            ("create-database",), new.env() | {file: "{folder}/url"}, {"url": server.admin_url()}
+        ),
+    }
+    for expected, outcome in run_batch(cases).items():
+        assert re.search(expected, refusal(outcome)), outcome.stderr
+        printed = re.findall("^(created|deleted|granted|changed) ", outcome.stdout, re.MULTILINE)
+        assert printed == (["created", "deleted"] if expected == only_users else [])
+    assert new.exists() == (False, False)
+
+
+def shown(url: sa.URL) -> str:
+    """Return a URL with its password."""
+    return url.render_as_string(hide_password=False)
+
+
+def refusal(outcome: Outcome) -> str:
+    """Return the only line on standard error of a command that has failed."""
+    assert outcome.returncode == 1, outcome
+    assert PASSWORD not in outcome.stdout + outcome.stderr
+    [line] = outcome.stderr.splitlines()
+    assert line.startswith("placement: ")
+    return line
+
+
+def test_what_exists_is_completed_or_only_reported(
+    server: DatabaseServer, run_batch: RunBatch
+) -> None:
+    """The rights of an existing user on an existing database are not changed."""
+    admin, limited, user, other, database, latin, few = (Target(server) for _ in range(7))
+    admin.administer(USER, EVERYTHING, database=pattern(limited.name))
+    user.administer(USER)
+    other.administer(USER, password="other")
+    database.administer(OTHER_OWNER)
+    latin.administer(USER, LATIN)
+    few.administer(USER, DATABASE)
+    few.administer(READING, at=few.name)
+    name, characters = database.name, CHARACTERS[server.kind]
+    owner = f"belongs to postgres: run ALTER DATABASE {name} OWNER TO {name}, or use another"
+    expected: dict[Target, tuple[int, list[str]]] = {
+        limited: (0, limited.changes),
+        user: (0, user.changes[1:]),
+        other: (0, [*other.changes[1:], f"changed the password of {other.name}"]),
+        database: (1, [f"error: owner: the database {name} {owner} database"])
+        if server.kind == "postgresql"
+        else (0, database.changes[:-1]),
+        latin: (1, [f"cannot store all names: create the database with {characters}"]),
+        few: (1, [f"error: rights: the user {few.name}", " has no right to "]),
+    }
+    cases = {target.name: target.case() for target in expected}
+    cases[limited.name] = limited.case(server.url("", admin.name))
+    outcomes = run_batch(cases)
+    for target, (code, lines) in expected.items():
+        outcome = outcomes[target.name]
+        assert outcome.returncode == code, outcome
+        if code:
+            assert "cannot be used: the checks found 1 error" in refusal(outcome)
+            [line] = outcome.stdout.splitlines()
+            assert [text for text in lines if text in line] == lines, line
+        else:
+            assert outcome.stdout.splitlines() == lines
+    assert database.exists() == (server.kind == "mysql", True)
+    again = run_batch(cases)
+    assert {name: outcome.stdout for name, outcome in again.items()} == {
+        name: outcome.stdout if outcome.returncode else "nothing to change\n"
+        for name, outcome in outcomes.items()
+    }
+
+
+def test_twelve_create_the_same_database_at_once(
+    server: DatabaseServer, newest: str, run: Run
+) -> None:
+    create_at_once([Target(server)], newest, run)
+
+
+@one_worker
+def test_twelve_create_the_same_database_on_three_nodes_at_once(
+    galera: list[DatabaseServer], newest: str, run: Run
+) -> None:
+    name = Target(galera[0]).name
+    create_at_once([Target(node, name) for node in galera], newest, run)
+
+
+def create_at_once(targets: list[Target], newest: str, run: Run) -> None:
+    """Create one database by many processes. All succeed, and each change is made."""
+    urls = [f"{target.server.admin_url()} {target.url()}" for target in targets]
+    done = run(newest, "-c", AT_ONCE, *urls, env=SETTINGS, options=(PYTHON,))
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    first = targets[0]
+    assert {*first.changes} <= {*done.stdout.splitlines()} <= {*first.changes, "nothing to change"}
+    if first.server.kind == "postgresql":
+        assert done.stdout.splitlines().count(first.changes[0]) == 1
+    again = run(newest, "create-database", env=first.env())
+    assert again.stdout == "nothing to change\n"
