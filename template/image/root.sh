@@ -25,6 +25,8 @@ xargs apt-get install --yes --no-install-recommends --download-only \
     base-files ca-certificates dash netbase "$python-minimal" "lib$python-stdlib" < "$work/packages"
 # Only maintainer scripts use these.
 rm -f "$work"/debs/debconf_* "$work"/debs/mawk_* "$work"/debs/debianutils_* "$work"/debs/openssl_*
+# Berkeley DB, which only Python's _dbm uses, and SASL's file of users.
+rm -f "$work"/debs/libdb5.3* "$work"/debs/libsasl2-modules-db_*
 
 mkdir -p /runtime/usr/bin /runtime/usr/sbin /runtime/usr/lib /runtime/usr/lib64 /runtime/var/lib/dpkg
 cd /runtime
@@ -34,10 +36,10 @@ for deb in "$work"/debs/*.deb; do
     tar -x -f "$work/tar" --keep-directory-symlink \
         --exclude='./usr/share/doc/*/[!c]*' --exclude='./usr/share/doc/*/changelog*' \
         --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' --exclude='./usr/share/lintian/*' \
-        --exclude='./usr/lib/*/gconv/*' \
+        --exclude='./usr/lib/*/gconv/*' --exclude='./usr/lib/*/libmvec.*' --exclude='./usr/share/gcc' \
         --exclude="./usr/lib/$python/test" --exclude="./usr/lib/$python/pydoc_data" \
         --exclude="./usr/lib/$python/idlelib" --exclude="./usr/lib/$python/ensurepip" \
-        --exclude="./usr/lib/$python/lib-dynload/_test*"
+        --exclude="./usr/lib/$python/lib-dynload/_test*" --exclude="./usr/lib/$python/lib-dynload/_dbm.*"
     # The list of installed packages, where vulnerability scanners look for it.
     dpkg-deb --field "$deb" > "$work/control"
     sed '1a Status: install ok installed' "$work/control" >> var/lib/dpkg/status

@@ -7,19 +7,21 @@ python3 -m pip wheel --no-cache-dir --no-deps --no-build-isolation --require-has
     --requirement /placement-requirements.txt --wheel-dir /wheels
 
 # The image needs neither pip nor setuptools. Placement's libraries require setuptools, but import it only in
-# their own builds.
-rm -f /wheels/setuptools-*.whl
+# their own builds. SQLAlchemy uses greenlet only with asyncio.
+rm -f /wheels/setuptools-*.whl /wheels/greenlet-*.whl
 python3 -m venv --without-pip /opt/placement
 python3 -m pip --python /opt/placement/bin/python3 install \
     --no-index --no-deps --no-compile /wheels/*.whl
 
-# Remove what is not needed at run time: tests, sources of C extensions, and the vendors of MAC addresses.
+# Remove what is not needed at run time: tests, sources of C extensions, the vendors of MAC addresses, and the widths of
+# characters in some terminals, without which wcwidth takes the usual ones.
 cd /opt/placement
 rm -rf bin/[Aa]ctivate* include share
 find lib -depth -type d -name tests -exec rm -rf {} +
 rm -rf lib/python3*/site-packages/sqlalchemy/testing lib/python3*/site-packages/alembic/testing
 find lib -type f \( -name '*.c' -o -name '*.h' -o -name '*.pyx' -o -name '*.pxd' \) -delete
-rm -f lib/python3*/site-packages/netaddr/eui/oui.txt lib/python3*/site-packages/netaddr/eui/iab.txt
+rm -f lib/python3*/site-packages/netaddr/eui/*.txt lib/python3*/site-packages/netaddr/eui/*.idx
+rm -f lib/python3*/site-packages/wcwidth/table_grapheme_overrides/_known_*
 find lib -type f -name '*.so' -exec strip --strip-unneeded {} +
 strip bin/uwsgi
 
