@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -33,9 +32,7 @@ def serve() -> None:
     os.set_inheritable(stderr, True)
     os.environ[STDERR_VARIABLE] = str(stderr)
     os.dup2(1, 2)
-    # The kernel keeps them for the new program.
-    signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.SIGNALS)
-    os.execv(sys.executable, [sys.executable, "-I", "-m", "entrypoint.supervisor"])
+    supervisor.supervise()
 
 
 def check_config(*given: str) -> None:

@@ -30,9 +30,9 @@ SIGNALS = (signal.SIGCHLD, LOADED, signal.SIGHUP, *STOP)
 class Supervisor:
     """The two servers, as process ids; 0 is a server that does not run."""
 
-    def __init__(self) -> None:
-        """Start uWSGI."""
-        self.uwsgi = start(UWSGI)
+    def __init__(self, uwsgi: int) -> None:
+        """Take over uWSGI."""
+        self.uwsgi = uwsgi
         self.nginx = 0
         self.is_stopping = False
         self.exit_code = 0
@@ -92,11 +92,16 @@ def next_ended() -> tuple[int, int] | None:
 
 
 def supervise() -> NoReturn:
-    """Serve until a server ends or a signal arrives."""
+    """Start uWSGI, and become its supervisor.
+
+    A new Python needs less memory than this one. It starts while uWSGI loads Placement, and the
+    kernel keeps the signals that arrive until then.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     os.environ[SUPERVISOR_VARIABLE] = str(os.getpid())
-    sys.exit(Supervisor().run())
+    uwsgi = start(UWSGI)
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "entrypoint.supervisor", str(uwsgi)])
 
 
 if __name__ == "__main__":
-    supervise()
+    sys.exit(Supervisor(int(sys.argv[1])).run())
