@@ -170,7 +170,7 @@ def test_the_first_jobs_run_in_the_documented_order(repo: Repo) -> None:
         rows = re.findall(
             r"^\| Sync \| (-\d+) \| the Job `(.*)` \|$", page.read_text(), re.MULTILINE
         )
-        assert rows == [(str(wave), job) for job, wave in weights.items()]
+        assert rows == [(str(wave), job) for job, wave in repo.deployment.first_jobs.items()]
     if "create-database" in weights:
         secret = f'"{repo.deployment.database_admin_secret}"'
         mounting = [item for item in parse(output) if secret in json.dumps(item)]
