@@ -14,8 +14,11 @@ all | fixes | none) ;;
 esac
 
 cd /opt/placement/lib/python3*/site-packages
-list=/runtime/etc/placement/patches
+# A folder that a user mounts at /etc/placement hides the link there.
+list=/runtime/usr/share/placement/patches
+mkdir -p "${list%/*}"
 : > "$list"
+ln -s /usr/share/placement/patches /runtime/etc/placement/patches
 for patch in /patches/*.patch; do
     [ "$selected" != none ] || break
     if [ "$selected" = fixes ] && grep -qx 'Purpose: speed' "$patch"; then

@@ -18,7 +18,7 @@ from entrypoint.signals import handle_signals
 from entrypoint.supervisor import LOADED, SUPERVISOR_VARIABLE
 
 # The patches in this image, which `make build PATCHES=...` selects.
-PATCHES = Path("/etc/placement/patches")
+PATCHES = Path("/usr/share/placement/patches")
 # The paths of probes, with and without the prefix.
 PREFIX = "/placement"
 PROBES = ("/", PREFIX, f"{PREFIX}/")
