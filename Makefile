@@ -20,8 +20,8 @@ REFERENCE = $(WITH_TOOLS) PYTHONPATH=template/shared $(RUN) python -m tools.refe
 SPHINX = $(WITH_TOOLS) $(RUN) --group docs sphinx-build --builder html --quiet --fail-on-warning \
     --keep-going --fresh-env --doctree-dir .cache/doctrees docs .cache/docs
 
-.PHONY: help demo demo-down bench check check-renovate test test-all test-questions test-render test-image test-stack \
-    test-template-updates test-tools test-cluster lint docs examples lock clean
+.PHONY: help demo demo-down bench bench-growth check check-renovate test test-all test-questions test-render \
+    test-image test-stack test-template-updates test-tools test-cluster lint docs examples lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,10 @@ demo-down: ## Stop the demo and delete its data
 bench: ## Compare the image with other ways to serve Placement; QUICK=1 compares only its patches
 	@tools/bootstrap uv engine base bench
 	@$(WITH_TOOLS) PYTHONPATH=template/shared $(RUN) python -m tools.bench $(COMPARE)
+
+bench-growth: ## Measure how the cost of allocation candidates grows with the number of providers
+	@tools/bootstrap uv engine base
+	@$(WITH_TOOLS) PYTHONPATH=template/shared $(RUN) python -m tools.bench.growth
 
 check: lint ## Run the fast checks: linters, generated pages, the documentation site
 	@$(WITH_TOOLS) $(RUN) python -m tools.chart_schema --check

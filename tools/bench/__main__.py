@@ -14,49 +14,20 @@ import argparse
 import datetime
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
-from tests.support.containers import CONNECTION, NEWEST, Server, serving, succeed
-from tests.support.servers import TARGETS, DatabaseServer, database_server
-from tools.bench import measure, report, workloads
+from tests.support.containers import CONNECTION, NEWEST, Server, serving
+from tests.support.servers import DatabaseServer
+from tools.bench import measure, report, stack, workloads
 from tools.bench.cloud import delayed, delete_created, fill
 from tools.bench.comparisons import COMPARISONS, ROUNDS, Comparison
 from tools.bench.peers import PRODUCT
-from tools.rendering import ROOT, render
+from tools.rendering import ROOT
 
 PROVIDERS = 1000
-# The variant whose stack has the server of each kind.
-VARIANTS = {"postgresql": "keystone-password", "mysql": "mysql-autoscale-ingress"}
-IMAGE = "localhost/placement-bench"
-
-
-def build(engine: str, folder: Path) -> dict[bool, str]:
-    """Build the image with and without patches."""
-    repository = render("default", folder)
-    images = {True: f"{IMAGE}:patched", False: f"{IMAGE}:unpatched"}
-    for patched, image in images.items():
-        patches = [] if patched else ["PATCHES=none"]
-        command = ["make", "-C", str(repository), "build", f"ENGINE={engine}", f"IMAGE={image}"]
-        succeed(*command, *patches)
-    return images
-
-
-@contextmanager
-def databases(engine: str, folder: Path, kinds: set[str]) -> Iterator[dict[str, DatabaseServer]]:
-    """Start a server of each kind."""
-    with ExitStack() as running:
-        servers = {}
-        for kind in kinds:
-            context = render(VARIANTS[kind], folder) / "dev/stack/servers" / TARGETS[kind]
-            succeed(engine, "build", "--tag", f"{IMAGE}:{kind}", context)
-            server = database_server(engine, f"{IMAGE}:{kind}", kind)
-            servers[kind] = running.enter_context(server)
-        yield servers
 
 
 class Benchmark:
@@ -144,13 +115,13 @@ def main() -> None:
     for program in ("wrk", "toxiproxy"):
         if not shutil.which(program):
             sys.exit(f"{program} is missing: run `make bench`, which installs it")
-    engine = subprocess.check_output([ROOT / "template/dev/stack/engine"], text=True).strip()
-    engine = os.environ.get("ENGINE") or engine
+    engine = stack.find_engine()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        benchmark = Benchmark(engine, build(engine, folder), folder, comparison)
+        patched, unpatched = stack.build(engine, folder, "all", "none")
+        benchmark = Benchmark(engine, {True: patched, False: unpatched}, folder, comparison)
         kinds = {setting.kind for setting in comparison.settings.values()}
-        with databases(engine, folder, kinds) as servers:
+        with stack.databases(engine, folder, kinds) as servers:
             for title, setting in comparison.settings.items():
                 benchmark.measure(title, servers[setting.kind])
     print(report.markdown(benchmark.results))

@@ -36,10 +36,10 @@ def fill(server: Server, providers: int) -> Cloud:
     return cloud
 
 
-def create(client: httpx.Client, cloud: Cloud, provider: str) -> None:
+def create(client: httpx.Client, cloud: Cloud, provider: str, parent: str | None = None) -> None:
     """Create a provider of the cloud."""
     path = f"/resource_providers/{provider}"
-    created = {"name": provider, "uuid": provider}
+    created = {"name": provider, "uuid": provider, "parent_provider_uuid": parent}
     client.post("/resource_providers", json=created).raise_for_status()
     for number, (name, value) in enumerate(
         {

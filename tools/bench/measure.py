@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,13 @@ def memory(engine: str, server: Server) -> float:
     python = PYTHON.partition("=")[2]
     command = [engine, "exec", server.name, python, "-I", "-c", MEMORY]
     return int(subprocess.check_output(command, text=True)) * 1024 / 1e6
+
+
+def peak(engine: str, server: Server) -> float:
+    """Return the highest resident memory that a process of a container has had, in MB."""
+    status = (Path(f"/proc/{one.pid}/status") for one in processes(engine, server))
+    peaks = (re.search(r"^VmHWM:\s+(\d+)", path.read_text(), re.MULTILINE) for path in status)
+    return max(int(found[1]) for found in peaks if found) * 1024 / 1e6
 
 
 def run(engine: str, server: Server, lua: str, seconds: int, folder: Path) -> Result:
