@@ -236,6 +236,7 @@ class Readme(Cluster, Stack):
             "database.md": ""
             if self.sqlite
             else "URL, TLS, topologies, connections, existing database, data from SQLite",
+            "large-clouds.md": "options for many hosts and for hosts with devices",
             "keystone.md": "tokens, registration, roles" if self.keystone else "",
             "rotation.md": "how to change each secret" if self.rotations else "",
             "security.md": "limits, timeouts, network access and policy, HTTPS, security fixes",

@@ -71,6 +71,7 @@ def test_pages_are_those_of_the_deployment() -> None:
         "kubernetes.md",
         "registry.md",
         "environments.md",
+        "large-clouds.md",
         "security.md",
         "upgrades.md",
         "zones.md",

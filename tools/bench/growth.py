@@ -245,8 +245,10 @@ def draw(results: Results, path: Path) -> None:
             if not found[-1].seconds:
                 latencies.plot(sizes[-1], TIMEOUT, f"C{number}X", markersize=9)
         latencies.loglog()
-        memory.loglog()
+        memory.semilogx()
         memory.set_xlabel("providers")
+    for axes in grid.flat:
+        axes.minorticks_off()
     grid[0, 0].set_ylabel(f"latency in s (X: no answer in {TIMEOUT} s)")
     grid[1, 0].set_ylabel("highest memory of the worker in MB")
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
