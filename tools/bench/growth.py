@@ -44,27 +44,27 @@ PAGE = ROOT / "docs/reference/growth.md"
 COPY = (
     """
     INSERT INTO resource_providers
-        (id, uuid, name, generation, root_provider_id, parent_provider_id)
-    SELECT id + n * :step, gen_random_uuid(), gen_random_uuid(), generation,
+        (created_at, id, uuid, name, generation, root_provider_id, parent_provider_id)
+    SELECT created_at, id + n * :step, gen_random_uuid(), gen_random_uuid(), generation,
         root_provider_id + n * :step, parent_provider_id + n * :step
     FROM resource_providers, generate_series(1, :copies) n
     """,
     """
     INSERT INTO inventories
-        (resource_provider_id, resource_class_id, total, reserved, min_unit, max_unit, step_size,
-        allocation_ratio)
-    SELECT resource_provider_id + n * :step, resource_class_id, total, reserved, min_unit, max_unit,
-        step_size, allocation_ratio
+        (created_at, resource_provider_id, resource_class_id, total, reserved, min_unit, max_unit,
+        step_size, allocation_ratio)
+    SELECT created_at, resource_provider_id + n * :step, resource_class_id, total, reserved,
+        min_unit, max_unit, step_size, allocation_ratio
     FROM inventories, generate_series(1, :copies) n
     """,
     """
-    INSERT INTO resource_provider_traits (resource_provider_id, trait_id)
-    SELECT resource_provider_id + n * :step, trait_id
+    INSERT INTO resource_provider_traits (created_at, resource_provider_id, trait_id)
+    SELECT created_at, resource_provider_id + n * :step, trait_id
     FROM resource_provider_traits, generate_series(1, :copies) n
     """,
     """
-    INSERT INTO resource_provider_aggregates (resource_provider_id, aggregate_id)
-    SELECT resource_provider_id + n * :step, aggregate_id
+    INSERT INTO resource_provider_aggregates (created_at, resource_provider_id, aggregate_id)
+    SELECT created_at, resource_provider_id + n * :step, aggregate_id
     FROM resource_provider_aggregates, generate_series(1, :copies) n
     """,
     "SELECT setval('resource_providers_id_seq', max(id)) FROM resource_providers",
