@@ -38,6 +38,10 @@ MISTAKES = {
     "no YAML": ("owner: test", "owner: [", "3: this is not YAML"),
     "not YAML at a tab": ("  kvm:\n", "\tkvm:\n", "6: this is not YAML"),
     "two documents": ("zones:\n", "---\nzones:\n", "5: this is not YAML"),
+    "control character": ("kvm:\n", "kvm:\a\n", "6: this is not YAML: delete the control char"),
+    "no date": ("owner: test", "owner: 2026-99-99", "1: '2026-99-99' is not valid: put text in"),
+    "no number": ("owner: test", "owner: !!int x", "1: 'x' is not valid: put text in quotes"),
+    "empty number": ("owner: test", "owner: !!int", "1: '' is not valid: put text in quotes"),
     "unknown key": ("traits:\n", "trais:\n", "2: trais is unknown: did you mean traits?"),
     "key of a zone": (
         "    hosts: [three]",
@@ -91,6 +95,16 @@ MISTAKES = {
     "unknown zone of a pool": ("zones: [kvm]", "zones: [kwm]", "17: kwm is not a zone: did you"),
     "no zone of a pool": ("zones: [kvm]", "zones: []", "17: pools.nfs.zones: [] is not valid"),
     "total": ("{total: 100}", "{total: 0}", "19: pools.nfs.inventories.DISK_GB.total: 0 is not"),
+    "more reserved than there is": (
+        "reserved: 1",
+        "reserved: 6",
+        "20: pools.nfs.inventories.CUSTOM_SLOT.reserved: 6 is more than the total 5",
+    ),
+    "ratio that is no number": (
+        "reserved: 1",
+        "allocation_ratio: .nan",
+        "20: pools.nfs.inventories.CUSTOM_SLOT.allocation_ratio: nan is not valid",
+    ),
     "owner": ("owner: test", "owner: my--test", "1: owner: 'my--test' is not valid"),
 }
 

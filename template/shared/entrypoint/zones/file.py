@@ -1,6 +1,7 @@
 """The user's file: its YAML, its schema, and the names in it, each error with its line."""
 
 import json
+import math
 import sys
 import textwrap
 import uuid
@@ -73,19 +74,20 @@ class Document:
         """Parse the text."""
         self.name = name
         self.problems: list[Problem] = []
-        loader = yaml.SafeLoader(text)
         try:
+            loader = yaml.SafeLoader(text)
             self._root = loader.get_single_node()
-            self._check_keys(self._root)
+            self._check_nodes(loader, self._root)
             self.data = loader.construct_document(self._root) if self._root else None
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1
             raise StartError(f"{name}:{line}: this is not YAML: {error.problem}") from error
-        except yaml.YAMLError as error:
-            raise StartError(f"{name}: this is not YAML: {error}") from error
-        finally:
-            loader.dispose()
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            raise StartError(
+                f"{name}:{line}: this is not YAML: delete the control character {error.character!r}"
+            ) from error
 
     def line(self, location: Location) -> int:
         """Return the line of a place, or of the nearest place around it that the file has."""
@@ -103,11 +105,13 @@ class Document:
                 mark = node.start_mark
         return mark.line + 1 if mark else 1
 
-    def _check_keys(self, root: yaml.Node | None) -> None:
-        """Refuse what PyYAML accepts in a mapping: keys that are no text, and a key twice."""
+    def _check_nodes(self, loader: yaml.SafeLoader, root: yaml.Node | None) -> None:
+        """Refuse values that PyYAML cannot read, keys that are no text, and a key twice."""
         nodes, seen = [root], {id(None)}
         while nodes:
             node = nodes.pop()
+            if isinstance(node, yaml.ScalarNode):
+                self._check_value(loader, node)
             if id(node) in seen or not isinstance(node, yaml.CollectionNode):
                 continue
             seen.add(id(node))
@@ -127,11 +131,21 @@ class Document:
                     raise StartError(f"{self.name}:{line}: {key.value} is defined twice")
                 used.add(key.value)
 
+    def _check_value(self, loader: yaml.SafeLoader, node: yaml.ScalarNode) -> None:
+        """Refuse a value that is not of its type, such as a date in month 99 or `!!int x`."""
+        try:
+            loader.construct_object(node)
+        except (ValueError, LookupError, AttributeError) as error:
+            line = node.start_mark.line + 1
+            raise StartError(
+                f"{self.name}:{line}: {node.value!r} is not valid: put text in quotes"
+            ) from error
+
 
 def load(path: str) -> File:
     """Read and check a file; report every error, and fail if there is any."""
     document = Document(Path(path).name, read(path))
-    problems = list(schema_problems(document.data)) or list(name_problems(document.data))
+    problems = list(schema_problems(document.data)) or list(content_problems(document.data))
     if problems:
         lines = [f"{document.name}:{document.line(place)}: {text}" for place, text in problems]
         *others, last = lines
@@ -216,8 +230,8 @@ def addition(place: Location, key: str) -> str:
     return f": add `{lines[key]}`" if key in lines else ""
 
 
-def name_problems(data: Any) -> Iterator[Problem]:
-    """Yield each wrong name, and what is named twice."""
+def content_problems(data: Any) -> Iterator[Problem]:
+    """Yield each wrong name, what is named twice, and numbers that contradict each other."""
     data = data or {}
     traits, classes = data.get("traits", ()), data.get("resource_classes", ())
     zones, pools = data.get("zones", {}), data.get("pools", {})
@@ -230,9 +244,11 @@ def name_problems(data: Any) -> Iterator[Problem]:
                 if problem := names.unknown_trait(trait, traits):
                     yield (kind, name, "traits", index), problem
     for name, pool in pools.items():
-        for resource_class in pool["inventories"]:
+        for resource_class, inventory in pool["inventories"].items():
+            place = ("pools", name, "inventories", resource_class)
             if problem := names.unknown_class(resource_class, classes):
-                yield ("pools", name, "inventories", resource_class), problem
+                yield place, problem
+            yield from inventory_problems(place, inventory)
         for index, zone in enumerate(pool["zones"]):
             if zone not in zones:
                 hint = names.did_you_mean(zone, zones)
@@ -241,6 +257,16 @@ def name_problems(data: Any) -> Iterator[Problem]:
     for key, title in (("uuid", "aggregate UUID"), ("name", "aggregate name")):
         places = ((zone["aggregate"][key], ("zones", name)) for name, zone in zones.items())
         yield from duplicates(title, ((value, (*at, "aggregate", key)) for value, at in places))
+
+
+def inventory_problems(place: Location, inventory: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the numbers of an inventory that the schema accepts, but Placement does not."""
+    where = ".".join(map(str, place))
+    reserved, total = inventory.get("reserved", 0), inventory["total"]
+    if reserved > total:
+        yield (*place, "reserved"), f"{where}.reserved: {reserved} is more than the total {total}"
+    if math.isnan(inventory.get("allocation_ratio", 1)):
+        yield (*place, "allocation_ratio"), f"{where}.allocation_ratio: nan is not valid"
 
 
 def host_places(zones: dict[str, Any]) -> Iterator[tuple[str, Location]]:
