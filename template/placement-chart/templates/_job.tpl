@@ -44,12 +44,25 @@ spec:
   {{- $job | nindent 2 }}
 {{- end -}}
 
+{{/* What a Job needs of secretSettings, from `list . COMPONENT`, as JSON. Two Jobs use neither the database nor
+     memcached. They get the other parts of a database URL, because the image refuses DATABASE_HOST without them. */}}
+{{- define "placement.jobSecrets" -}}
+{{- $secrets := include "placement.withoutNull" (first .).Values.secretSettings | fromJson -}}
+{{- if has (last .) (list "register" "zones") -}}
+{{- range $name := keys $secrets -}}
+{{- if regexMatch "DATABASE_.*(CONNECTION|PASSWORD)$|MEMCACHE_SECRET_KEY$" $name -}}
+{{- $secrets = omit $secrets $name -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $secrets -}}
+{{- end -}}
+
 {{/* The spec of a Job, from `dict "root" . "component" COMPONENT "command" SHELL "hook" BOOL "secrets" SECRETS
      "variables" VARIABLES`. */}}
 {{- define "placement.job" -}}
-{{- $secrets := merge (dict) (.secrets | default dict) (.root.Values.secretSettings | default dict) -}}
-{{- $values := set (omit .root.Values "secretSettings") "secretSettings" $secrets -}}
-{{- $root := set (omit .root "Values") "Values" $values -}}
+{{- $secrets := merge (dict) (.secrets | default dict) (include "placement.jobSecrets" (list .root .component) | fromJson) -}}
+{{- $root := set (omit .root "Values") "Values" (set (omit .root.Values "secretSettings") "secretSettings" $secrets) -}}
 {{- $annotations := merge (dict) ($root.Values.migrations.podAnnotations | default dict) ($root.Values.podAnnotations | default dict) -}}
 {{- $labels := merge (dict) ($root.Values.migrations.podLabels | default dict) ($root.Values.podLabels | default dict) -}}
 {{- if .hook -}}
