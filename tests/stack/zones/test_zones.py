@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -162,6 +163,21 @@ def test_two_files_leave_each_other_alone(zones: Zones, hosts: dict[str, str]) -
     assert zones.aggregates(hosts["kvm-1"]) == {other["zones"]["kvm"]["aggregate"]["uuid"]}
 
 
+def test_pool_of_another_file_is_no_host(zones: Zones, hosts: dict[str, str]) -> None:
+    """A pattern that matches everything leaves it to its owner."""
+    data, nfs = zones.two_zones(), zones.name("nfs")
+    data["pools"] = {nfs: {"zones": ["kvm"], "inventories": {"DISK_GB": {"total": 1}}}}
+    applied(zones, data)
+    other = {**zones.two_zones(), "owner": f"{zones.id}-b"}
+    other["zones"]["kvm"]["hosts"] = [zones.name("*")]
+    del other["zones"]["containers"]
+    assert len(changed(zones, other)["update"]) == len(hosts)
+    applied(zones, other)
+    assert changed(zones, data) == {"create": [], "update": [], "delete": []}
+    exported = yaml.safe_load(zones.run("export", other).out)
+    assert nfs not in [name for zone in exported["zones"].values() for name in zone["hosts"]]
+
+
 def test_drift_is_planned_again(zones: Zones, hosts: dict[str, str]) -> None:
     """Also the membership of a host that someone else has moved."""
     data = zones.two_zones()
@@ -186,7 +202,7 @@ def test_host_with_allocations_stays_in_its_zone(zones: Zones, hosts: dict[str, 
     data["zones"]["kvm"]["hosts"] = []
     result = zones.run("apply", data, "--yes")
     assert result.status == 0
-    assert f"{zones.name('compute-kvm-1')} stays in its zone, because 1 consumers" in result.err
+    assert f"{zones.name('compute-kvm-1')} stays in its zone, because it has" in result.err
     assert zones.aggregates(hosts["kvm-1"])
     assert not zones.aggregates(hosts["kvm-2"])
     zones.send("DELETE", consumer)
@@ -262,12 +278,30 @@ def test_removal_needs_an_answer(
     data = zones.two_zones()
     assert zones.run("apply", data).status == 0
     data["zones"]["kvm"]["hosts"] = []
+    new = zones.new_host("compute-containers-4")
     monkeypatch.setattr(sys.stdin, "readline", lambda: answer)
     result = zones.run("apply", data)
     assert result.status == status
     assert "3 of these changes remove something" in result.out
     assert bool(zones.aggregates(hosts["kvm-1"])) == (status == 1)
-    assert ("pass --yes" in result.err) == (answer == "")
+    # Without anyone to ask, everything else is written.
+    assert result.err.count("pass --yes") == (3 if answer == "" else 0)
+    assert bool(zones.aggregates(new)) == (answer != "n\n")
+
+
+def test_what_has_disappeared_is_no_removal(zones: Zones, hosts: dict[str, str]) -> None:
+    """Only its record is removed, without a question."""
+    data = zones.two_zones()
+    applied(zones, data)
+    path = f"/resource_providers/{hosts['kvm-1']}/traits"
+    recorded = [name for name in zones.get(path)["traits"] if name.startswith("CUSTOM_ADDED_")]
+    zones.put(hosts["kvm-1"], "traits", traits=recorded)
+    zones.put(hosts["kvm-1"], "aggregates", aggregates=[])
+    data["zones"]["kvm"]["hosts"] = [zones.name("compute-kvm-[23]")]
+    plan = zones.run("plan", data)
+    assert f"    ~ trait {data['traits'][0]} is no longer recorded" in plan.out
+    assert zones.run("apply", data).status == 0
+    assert not zones.get(path)["traits"]
 
 
 def test_interrupted_apply_is_completed_by_the_next(
@@ -318,6 +352,78 @@ def test_interrupted_apply_is_completed_by_the_next(
     assert not zones.aggregates(hosts["kvm-1"])
 
 
+@pytest.mark.parametrize(
+    ("zone", "writes_before", "is_interrupted"),
+    [("containers", 1, False), ("containers", 2, True), (None, 1, True)],
+)
+def test_host_that_is_used_during_its_move_is_in_one_zone(
+    zones: Zones,
+    hosts: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    zone: str | None,
+    writes_before: int,
+    is_interrupted: bool,
+) -> None:
+    """Between two writes, an allocation comes, and apply goes on or is interrupted and repeated."""
+    host, original = hosts["kvm-1"], Placement.write
+    data = zones.two_zones()
+    data["zones"]["kvm"]["hosts"] = [zones.name("compute-kvm-1")]
+    moved: Data = {**data, "zones": {name: {**each} for name, each in data["zones"].items()}}
+    moved["zones"]["kvm"]["hosts"] = []
+    if zone:
+        moved["zones"][zone]["hosts"] = [zones.name("compute-kvm-1")]
+    sides = [
+        (set(each["traits"]), {each["aggregate"]["uuid"]})
+        for name, each in data["zones"].items()
+        if name in ("kvm", zone)
+    ]
+    zones.run("apply", data)
+    consumers: list[str] = []
+    writes = 0
+
+    def write(self: Placement, method: str, path: str, *body: Any) -> Any:
+        nonlocal writes
+        answer = original(self, method, path, *body)
+        if host not in path:
+            return answer
+        writes += 1
+        if writes == writes_before:
+            consumers.append(zones.allocate(host, {"VCPU": 1}))
+            if is_interrupted:
+                raise KeyboardInterrupt
+        return answer
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Placement, "write", write)
+        zones.run("apply", moved, "--yes")
+    zones.run("apply", moved, "--yes")
+    assert (zones.traits(host), zones.aggregates(host)) in [*sides, (set(), set())]
+    zones.send("DELETE", consumers[0])
+    applied(zones, moved)
+    assert (zones.traits(host), zones.aggregates(host)) == (sides[1] if zone else (set(), set()))
+
+
+def test_failed_write_is_reported_with_the_host(
+    zones: Zones, hosts: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the host is deleted when apply has just read it. Everything else is written."""
+    data, original, host = zones.two_zones(), Placement.write, hosts["kvm-1"]
+
+    def write(self: Placement, method: str, path: str, *body: Any) -> Any:
+        if path == f"/resource_providers/{host}/traits":
+            zones.send("DELETE", f"/resource_providers/{host}")
+        return original(self, method, path, *body)
+
+    monkeypatch.setattr(Placement, "write", write)
+    result = zones.run("apply", data)
+    assert result.status == 1
+    assert (
+        f"{zones.name('compute-kvm-1')}: PUT /resource_providers/{host}/traits: 404" in result.err
+    )
+    assert "(1 of 8 changes failed)" in result.err
+    applied(zones, data)
+
+
 @pytest.mark.parametrize("changes", [ATTEMPTS - 1, ATTEMPTS])
 def test_other_clients_may_change_a_host_meanwhile(
     zones: Zones, hosts: dict[str, str], monkeypatch: pytest.MonkeyPatch, changes: int
@@ -343,7 +449,7 @@ def test_other_clients_may_change_a_host_meanwhile(
     result = zones.run("apply", data)
     is_done = changes < ATTEMPTS
     assert result.status == (0 if is_done else 1)
-    assert ("kept changing a provider" in result.err) == (not is_done)
+    assert ("kept changing the provider" in result.err) == (not is_done)
     assert bool(zones.aggregates(hosts["kvm-1"])) == is_done
     assert zones.aggregates(hosts["containers-3"])
     applied(zones, data)

@@ -31,8 +31,8 @@ class ConflictError(Exception):
     """Another client has changed the provider since it was read."""
 
 
-class InUseError(Exception):
-    """Placement refuses to remove what has allocations."""
+class RefusedError(StartError):
+    """Placement refuses a request, such as to remove what has allocations."""
 
 
 class Placement:
@@ -77,9 +77,10 @@ class Placement:
         except (ValueError, KeyError, TypeError):
             answer = {"detail": response.text}
         detail = textwrap.shorten(str(answer["detail"]), 300)
-        if response.status_code == 409:
-            raise (ConflictError if answer.get("code") == CONFLICT else InUseError)(detail)
-        raise StartError(f"{method} {path}: {response.status_code} {detail}")
+        if answer.get("code") == CONFLICT:
+            raise ConflictError(detail)
+        refused = f"{method} {path}: {response.status_code} {detail}"
+        raise (StartError if response.status_code in (401, 403) else RefusedError)(refused)
 
     def providers(self, **query: str) -> list[dict[str, Any]]:
         """Return the providers that a query selects."""
@@ -87,9 +88,9 @@ class Placement:
         found: list[dict[str, Any]] = self.get(path)["resource_providers"]
         return found
 
-    def in_use(self, provider: str) -> int:
-        """Return how many consumers have allocations of a provider."""
-        return len(self.get(f"/resource_providers/{provider}/allocations").get("allocations", ()))
+    def in_use(self, provider: str) -> bool:
+        """Return whether a provider has allocations."""
+        return bool(self.get(f"/resource_providers/{provider}/allocations").get("allocations"))
 
 
 def adapter(cloud: clouds.Cloud, service: str, version: str) -> Any:

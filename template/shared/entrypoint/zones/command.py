@@ -60,8 +60,7 @@ def plan_or_apply(options: argparse.Namespace) -> None:
     placement = Placement()
     current = state.read(placement, wanted)
     found = difference.compare(placement, wanted, current)
-    zones_of_hosts = difference.zones_of_hosts(wanted, current, [])
-    in_nova = nova.compare(placement.cloud, wanted, zones_of_hosts) if placement.cloud else None
+    in_nova = nova.compare(placement.cloud, wanted, found.zones) if placement.cloud else None
     if in_nova:
         found.warnings += in_nova[0]
     commands = in_nova[1] if in_nova else nova.commands(wanted, current, found)
@@ -75,9 +74,13 @@ def plan_or_apply(options: argparse.Namespace) -> None:
         sys.exit(DIFFERENT if found.changes or found.warnings or (in_nova and commands) else 0)
     if not found.changes:
         return
-    if not options.yes and (removals := sum(change.removes for change in found.changes)):
-        confirm(removals)
-    if problems := Writer(placement, wanted, current).write(found):
+    removals = [change for change in found.changes if change.removes]
+    may_remove = options.yes or not removals or confirm(len(removals))
+    changes = [change for change in found.changes if may_remove or not change.removes]
+    problems = Writer(placement, wanted, current).write(changes)
+    if not may_remove:
+        problems += [f"{change.name} stays as it is: pass --yes to remove" for change in removals]
+    if problems:
         for problem in problems[1:]:
             report(problem)
         raise StartError(f"{problems[0]} ({len(problems)} of {len(found.changes)} changes failed)")
@@ -85,13 +88,13 @@ def plan_or_apply(options: argparse.Namespace) -> None:
         print("Applied.")
 
 
-def confirm(removals: int) -> None:
-    """Ask before anything is removed."""
+def confirm(removals: int) -> bool:
+    """Ask before anything is removed, and return False if there is no one to ask."""
     print(f"{removals} of these changes remove something. Continue? [y/N] ", end="", flush=True)
     answer = sys.stdin.readline()
-    if answer.strip().lower() not in ("y", "yes"):
-        reason = "" if answer else ": there is no one to ask, so pass --yes"
-        raise StartError(f"nothing is written{reason}")
+    if answer and answer.strip().lower() not in ("y", "yes"):
+        raise StartError("nothing is written")
+    return bool(answer)
 
 
 def print_export(path: str | None) -> None:

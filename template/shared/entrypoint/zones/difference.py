@@ -39,11 +39,15 @@ class HostChange(Change):
     add_aggregates: frozenset[str] = field(kw_only=True)
     remove_aggregates: frozenset[str] = field(kw_only=True)
 
-    @property
-    def leaves(self) -> bool:
-        """Return whether the host leaves a zone, rather than getting other traits there."""
-        stays = self.zone and self.zone.aggregate in self.host.aggregates
-        return self.removes and not stays
+    def leaves(self, aggregates: set[str], recorded: set[str]) -> bool:
+        """Return whether a host in these aggregates has yet to leave a zone.
+
+        Its aggregates decide: whoever has left the old one, or is in the new one, only has to get
+        the right traits.
+        """
+        if self.zone:
+            return self.removes and self.zone.aggregate not in aggregates
+        return self.removes and not (recorded and recorded.isdisjoint(aggregates))
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Difference:
 
     changes: list[Change]
     warnings: list[str]
+    zones: dict[str, Zone]
+    """The zone of each host, by the UUID of its provider."""
 
 
 def compare(placement: Placement, file: File, state: State) -> Difference:
@@ -77,20 +83,16 @@ def compare(placement: Placement, file: File, state: State) -> Difference:
     ]
     zones = zones_of_hosts(file, state, warnings)
     hosts = list(host_changes(file, state, zones, warnings))
-    leaving = [change for change in hosts if change.leaves]
-    used = dict(
-        zip(
-            (change.name for change in leaving),
-            at_once(lambda change: consumers(placement, state, change.host), leaving),
-            strict=True,
-        )
-    )
-    for change in hosts:
-        if used.get(change.name):
-            warnings.append(stays(change.name, used[change.name]))
-        else:
-            changes.append(change)
-    return Difference(changes, warnings)
+    leaving = [
+        change
+        for change in hosts
+        if change.leaves(change.host.aggregates, change.host.recorded_aggregates)
+    ]
+    used = at_once(lambda change: in_use(placement, state, change.host), leaving)
+    staying = {change.name for change, is_used in zip(leaving, used, strict=True) if is_used}
+    warnings += [stays(name) for name in sorted(staying)]
+    changes += [change for change in hosts if change.name not in staying]
+    return Difference(changes, warnings, zones)
 
 
 def check(file: File, state: State) -> None:
@@ -153,7 +155,7 @@ def host_changes(
             host=host,
             zone=zone,
             add_traits=traits - host.traits,
-            # Also what has disappeared: its record does so, too.
+            # Also what has disappeared: its record is removed.
             remove_traits=frozenset(host.recorded_traits - traits),
             add_aggregates=aggregates - host.aggregates,
             remove_aggregates=frozenset(host.recorded_aggregates - aggregates),
@@ -161,9 +163,15 @@ def host_changes(
         details = [
             *(f"+ trait {name}" for name in sorted(change.add_traits)),
             *(f"+ aggregate {titles[name]} ({name})" for name in sorted(change.add_aggregates)),
-            *(f"- trait {name}" for name in sorted(change.remove_traits)),
             *(
-                f"- aggregate {titles.get(name, '')} ({name})".replace("  ", " ")
+                removal(f"trait {name}", name in host.traits)
+                for name in sorted(change.remove_traits)
+            ),
+            *(
+                removal(
+                    f"aggregate {titles.get(name, '')} ({name})".replace("  ", " "),
+                    name in host.aggregates,
+                )
                 for name in sorted(change.remove_aggregates)
             ),
         ]
@@ -171,14 +179,19 @@ def host_changes(
             yield replace(change, details=tuple(details))
 
 
-def consumers(placement: Placement, state: State, host: Host) -> int:
-    """Return how many consumers have allocations of a host or of its children."""
-    return max(placement.in_use(uuid) for uuid in state.trees[host.uuid])
+def removal(what: str, is_there: bool) -> str:
+    """Return the detail of a trait or an aggregate to remove, or of its record alone."""
+    return f"- {what}" if is_there else f"~ {what} is no longer recorded"
 
 
-def stays(name: str, used: int) -> str:
+def in_use(placement: Placement, state: State, host: Host) -> bool:
+    """Return whether a host or one of its children has allocations."""
+    return any(placement.in_use(uuid) for uuid in state.trees[host.uuid])
+
+
+def stays(name: str) -> str:
     """Return the warning about a host that stays in its zone."""
-    return f"{name} stays in its zone, because {used} consumers have allocations of it: move them"
+    return f"{name} stays in its zone, because it has allocations: move its consumers"
 
 
 def pool_changes(file: File, state: State, warnings: list[str]) -> Iterator[PoolChange]:

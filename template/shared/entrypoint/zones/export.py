@@ -9,7 +9,7 @@ from entrypoint.errors import report
 from entrypoint.zones import names, records
 from entrypoint.zones.api import Placement, at_once
 from entrypoint.zones.file import DEFAULT_OWNER, INVENTORY
-from entrypoint.zones.state import OwnPool, read_pool
+from entrypoint.zones.state import OwnPool, pools_by_owner, read_pool
 
 HEAD = "# yaml-language-server: $schema=shared/entrypoint/zones/schema.json\n"
 
@@ -20,13 +20,14 @@ def export(placement: Placement, titles: dict[str, str], owner: str = DEFAULT_OW
     A host of several aggregates is in the zone of the smallest one, because it can be in only one.
     """
     providers = placement.providers()
-    traits = [name for name in placement.get("/traits")["traits"] if is_own(name)]
+    existing = placement.get("/traits")["traits"]
+    traits = [name for name in existing if is_own(name)]
     classes = placement.get("/resource_classes")["resource_classes"]
-    mark = records.owned(owner)
-    owned = placement.providers(required=mark) if mark in placement.get("/traits")["traits"] else []
-    own = {each["uuid"] for each in owned}
-    pools = [read_pool(placement, each["uuid"], each["name"]) for each in owned]
-    hosts = [e for e in providers if not e["parent_provider_uuid"] and e["uuid"] not in own]
+    mark, owners = records.owned(owner), pools_by_owner(placement, existing)
+    owned = owners.get(mark, set())
+    pools = [read_pool(placement, e["uuid"], e["name"]) for e in providers if e["uuid"] in owned]
+    all_pools = owned.union(*owners.values())
+    hosts = [e for e in providers if not e["parent_provider_uuid"] and e["uuid"] not in all_pools]
     aggregates = dict(
         zip(
             (host["name"] for host in hosts),

@@ -8,10 +8,13 @@ CUSTOM_ADDED_BY_<owner>__AGGREGATE_<uuid> for each aggregate, that `apply` has a
 import re
 import uuid
 
+# How the traits of providers that any file has created begin.
+OWNED = "CUSTOM_OWNED_BY_"
+
 
 def owned(owner: str) -> str:
     """Return the trait of the providers that the file has created."""
-    return f"CUSTOM_OWNED_BY_{word(owner)}"
+    return f"{OWNED}{word(owner)}"
 
 
 def prefix(owner: str) -> str:

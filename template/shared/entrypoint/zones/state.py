@@ -5,6 +5,7 @@ requests thus depends on the file, but not on the number of hosts.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from entrypoint.zones import records
@@ -57,13 +58,14 @@ def read(placement: Placement, file: File) -> State:
     traits = set(placement.get("/traits")["traits"])
     classes = {entry["name"] for entry in placement.get("/resource_classes")["resource_classes"]}
     mark = records.owned(file.owner)
-    marked = placement.providers(required=mark) if mark in traits else []
+    owners = pools_by_owner(placement, traits)
     expected = {records.pool_uuid(file.owner, name) for name in file.pools}
-    own = {each["uuid"] for each in marked} | expected
+    own = owners.get(mark, set()) | expected
+    pools_of_all = own.union(*owners.values())
     hosts = {
         each["uuid"]: Host(each["uuid"], each["name"])
         for each in providers
-        if not each["parent_provider_uuid"] and each["uuid"] not in own
+        if not each["parent_provider_uuid"] and each["uuid"] not in pools_of_all
     }
     trees = defaultdict(list)
     for each in providers:
@@ -79,6 +81,15 @@ def read(placement: Placement, file: File) -> State:
         trees=trees,
         names={each["name"]: each["uuid"] for each in providers},
     )
+
+
+def pools_by_owner(placement: Placement, traits: Iterable[str]) -> dict[str, set[str]]:
+    """Return the UUIDs of the providers that files have created, by the trait of the owner."""
+    owners = [name for name in traits if name.startswith(records.OWNED)]
+    found = at_once(lambda owner: placement.providers(required=owner), owners)
+    return {
+        owner: {each["uuid"] for each in pools} for owner, pools in zip(owners, found, strict=True)
+    }
 
 
 def add_associations(

@@ -1,24 +1,22 @@
 """Writes a difference to Placement. Every write can be interrupted: the next run completes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from entrypoint.zones import records
-from entrypoint.zones.api import ATTEMPTS, ConflictError, InUseError, Placement, at_once
+from entrypoint.zones.api import ATTEMPTS, ConflictError, Placement, RefusedError, at_once
 from entrypoint.zones.difference import (
     Change,
-    Difference,
     HostChange,
     PoolChange,
-    consumers,
+    in_use,
     stays,
     wanted_inventories,
     wanted_traits,
 )
 from entrypoint.zones.file import File
 from entrypoint.zones.state import State, read_pool
-
-Write = Callable[[], str | None]
 
 
 class Writer:
@@ -28,21 +26,19 @@ class Writer:
         """Remember where to write, and what was there."""
         self.placement, self.file, self.state = placement, file, state
 
-    def write(self, difference: Difference) -> list[str]:
-        """Write all changes, and return what could not be written."""
-        changes = difference.changes
+    def write(self, changes: list[Change]) -> list[str]:
+        """Write changes, and return what could not be written."""
         for path in self.new_names(changes):
             self.placement.write("PUT", path)
         pools = [change for change in changes if isinstance(change, PoolChange)]
         hosts = [change for change in changes if isinstance(change, HostChange)]
-        removed = [change for change in pools if change.sign == "-"]
-        steps = [
-            [partial(self.pool, change) for change in pools if change.sign != "-"],
-            [partial(self.host, change) for change in hosts],
-            [partial(self.delete_pool, change) for change in removed],
+        steps: list[tuple[Callable[[Any], str | None], Sequence[Change]]] = [
+            (self.pool, [change for change in pools if change.sign != "-"]),
+            (self.host, hosts),
+            (self.delete_pool, [change for change in pools if change.sign == "-"]),
         ]
-        results = [result for writes in steps for result in at_once(without_conflict, writes)]
-        return [result for result in results if result]
+        results = [each for write, some in steps for each in at_once(partial(result, write), some)]
+        return [each for each in results if each]
 
     def new_names(self, changes: list[Change]) -> list[str]:
         """Return the paths of traits and resource classes to create, with those of records."""
@@ -63,36 +59,38 @@ class Writer:
         """Write the traits and aggregates of a host, starting from what it has now.
 
         A trait and its record change in one request. An aggregate is recorded before it is added,
-        and its record is removed last.
+        and its record is removed last. A host that leaves a zone keeps all its traits until its
+        aggregates have changed: so it is in one zone at any time, whenever this is interrupted.
         """
         path = f"/resource_providers/{change.host.uuid}"
         traits = self.placement.get(f"{path}/traits")
         aggregates = self.placement.get(f"{path}/aggregates")
         if not traits or not aggregates:
             return f"{change.name} no longer exists"
-        if change.leaves and (used := consumers(self.placement, self.state, change.host)):
-            return stays(change.name, used)
+        members = set(aggregates["aggregates"])
         of_trait = partial(records.of_trait, self.file.owner)
         of_aggregate = partial(records.of_aggregate, self.file.owner)
         old = set(traits["traits"])
+        ours = {name for name in change.remove_aggregates if of_aggregate(name) in old}
+        leaves = change.leaves(members, ours)
+        if leaves and in_use(self.placement, self.state, change.host):
+            return stays(change.name)
         new = set(old)
         for name in change.add_traits - old:
             new |= {name, of_trait(name)}
         for name in change.remove_traits:
             if of_trait(name) in old:
                 new -= {name, of_trait(name)}
-        members = set(aggregates["aggregates"])
-        new |= {of_aggregate(name) for name in change.add_aggregates - members}
-        generation = traits["resource_provider_generation"]
-        if new != old:
-            generation = self.put(f"{path}/traits", generation, traits=sorted(new))
-        removed = {name for name in change.remove_aggregates if of_aggregate(name) in old}
-        wanted = (members | change.add_aggregates) - removed
+        added = {of_aggregate(name) for name in change.add_aggregates - members}
+        generation, first = traits["resource_provider_generation"], (old if leaves else new) | added
+        if first != old:
+            generation = self.put(f"{path}/traits", generation, traits=sorted(first))
+        wanted = (members | change.add_aggregates) - ours
         if wanted != members:
             generation = self.put(f"{path}/aggregates", generation, aggregates=sorted(wanted))
-        if removed:
-            new -= {of_aggregate(name) for name in removed}
-            self.put(f"{path}/traits", generation, traits=sorted(new))
+        last = (new | added) - {of_aggregate(name) for name in ours}
+        if last != first:
+            self.put(f"{path}/traits", generation, traits=sorted(last))
         return None
 
     def pool(self, change: PoolChange) -> str | None:
@@ -128,13 +126,13 @@ class Writer:
         return found
 
 
-def without_conflict(write: Write) -> str | None:
-    """Write again as long as other clients change the same provider, a few times."""
+def result(write: Callable[[Change], str | None], change: Change) -> str | None:
+    """Write a change, again as long as other clients change its provider; return any problem."""
     for _ in range(ATTEMPTS):
         try:
-            return write()
+            return write(change)
         except ConflictError as error:
-            reason = f"other clients kept changing a provider: {error}"
-        except InUseError as error:
-            return str(error)
+            reason = f"{change.name}: other clients kept changing the provider: {error}"
+        except RefusedError as error:
+            return f"{change.name}: {error}"
     return reason
