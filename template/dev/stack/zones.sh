@@ -13,19 +13,25 @@ shift 3
 
 set -- "$image" zones "$@"
 if [ -n "${OS_CLOUD:-}" ]; then
-    for clouds in "${OS_CLIENT_CONFIG_FILE:-clouds.yaml}" ~/.config/openstack/clouds.yaml /etc/openstack/clouds.yaml; do
-        [ ! -f "$clouds" ] || break
+    clouds=${OS_CLIENT_CONFIG_FILE:-}
+    for place in clouds.yaml ~/.config/openstack/clouds.yaml /etc/openstack/clouds.yaml; do
+        [ -n "$clouds" ] || [ ! -f "$place" ] || clouds=$place
     done
-    [ -f "$clouds" ] || { echo "$clouds does not exist: set OS_CLIENT_CONFIG_FILE" >&2; exit 1; }
+    [ -f "$clouds" ] ||
+        { echo "${clouds:-clouds.yaml} does not exist: set OS_CLIENT_CONFIG_FILE to its path" >&2; exit 1; }
+    target="in the cloud $OS_CLOUD of $clouds"
     set -- --env OS_CLOUD --volume "$(realpath "$clouds"):/etc/openstack/clouds.yaml:ro" "$@"
-    # The CA certificates that the file names.
-    for cacert in $(sed -n 's/^ *cacert: *//p' "$clouds" | tr -d "\"'" | sort -u); do
-        set -- --volume "$cacert:$cacert:ro" "$@"
+    # The certificates that the file names. The command reports one of its cloud that is missing.
+    for file in $(tr "\"',{} " '\n' <"$clouds" | sed -n '/^\//p' | sort -u); do
+        [ ! -f "$file" ] || set -- --volume "$file:$file:ro" "$@"
     done
 else
+    target="at $url"
     export OS_ENDPOINT="$url" OS_TOKEN="$TOKEN"
     set -- --env OS_ENDPOINT --env OS_TOKEN "$@"
 fi
+# Standard output is for JSON and for the exported file.
+echo "Placement $target" >&2
 # Only on a terminal, `zones apply` can ask.
 if [ -t 0 ] && [ -t 1 ]; then set -- --tty "$@"; fi
 # The container's root user can read a file that only its owner on the host can read.
