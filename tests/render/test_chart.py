@@ -120,15 +120,21 @@ def test_every_object_has_the_standard_labels_and_the_common_ones(repo: Repo) ->
 def test_a_hook_runs_after_the_hooks_that_it_needs(repo: Repo) -> None:
     """Helm orders hooks of the same weight by name, so every hook has a weight."""
     found = hooks(repo)
-    # With SQLite, the pod itself changes the schema, and a Job only tries Keystone's credentials.
-    jobs_with_sqlite = 1 if repo.deployment.keystone else 0
-    expected = jobs_with_sqlite if repo.deployment.sqlite else 2
-    assert len([kind for _, _, kind in found if kind == "Job"]) == expected
+    jobs = [(events, weight) for events, weight, kind in found if kind == "Job"]
+    expected = [("pre-install,pre-upgrade", one) for one in repo.deployment.first_jobs.values()]
+    # online-data-migrations. With SQLite, the pod itself changes the schema.
+    expected += [] if repo.deployment.sqlite else [("post-upgrade", 0)]
+    assert sorted(jobs) == sorted(expected)
+    assert len(set(jobs)) == len(jobs)
     assert [kind for events, _, kind in found if events == "test"] == ["Pod"]
-    jobs = {events: weight for events, weight, kind in found if kind == "Job"}
     needed = [hook for hook in found if hook[2] not in ("Job", "Pod")]
-    assert bool(needed) == (repo.deployment.network_policy and expected > 0)
-    assert all(weight < jobs[events] for events, weight, _ in needed)
+    assert bool(needed) == bool(repo.deployment.network_policy and jobs)
+    assert all(
+        weight < job
+        for events, weight, _ in needed
+        for job_events, job in jobs
+        if events == job_events
+    )
 
 
 def hooks(repo: Repo) -> list[tuple[str, int, str]]:
