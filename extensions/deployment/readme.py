@@ -199,6 +199,9 @@ class Readme(Cluster, Stack):
             "Placement's endpoints and its user in Keystone: "
             "[Keystone](keystone.md#registration)": self.keystone
             and not self.keystone_admin_secret,
+            f"Keystone with the region `{self.keystone_region}` and its own "
+            f"`{self.keystone_interface}` endpoint, and the login of its administrator: "
+            "[Keystone](keystone.md#registration)": bool(self.keystone_admin_secret),
             f"{controller}, and a DNS record for the host: [{title}](exposure.md)": self.exposed,
             "a metrics server: [Autoscaling](autoscaling.md)": self.autoscaled,
         }

@@ -45,7 +45,9 @@ case $format in
     '') print=command_for
         echo '# Each FILE holds only the value. A newline at its end does no harm, and a $ needs no escape.'
         echo "$kubectl create namespace $namespace --dry-run=client --output yaml | $kubectl apply --filename -" ;;
-    external-secrets) print=external_secret ;;
+    external-secrets) print=external_secret
+        echo '# Replace STORE with the name of your SecretStore.'
+        printf 'apiVersion: v1\nkind: Namespace\nmetadata:\n  name: "%s"\n' "$namespace" ;;
     *) echo "FORMAT=$format is unknown: leave it out, or set FORMAT=external-secrets" >&2; exit 1 ;;
 esac
 for secret; do
