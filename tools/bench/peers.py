@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tests.support.containers import PORT
 
-PRODUCT, UNPATCHED = "product", "without patches"
+PRODUCT, UNPATCHED = "default", "without patches"
 
 
 @dataclass(frozen=True)

@@ -105,14 +105,14 @@ def memory(results: Results) -> str:
 
 
 SECTIONS: tuple[tuple[str, Callable[[Results], str]], ...] = (
-    ("Requests of the product for each request of a peer", ratios),
+    ("Ratio of requests per second: default to alternative", ratios),
     ("Milliseconds of CPU for each request", lambda r: median(r, lambda one: one.cpu, 2)),
     ("Requests answered with 2xx in a second", lambda r: median(r, lambda one: one.good, 0)),
     (
         "99th percentile of the latency, in milliseconds",
         lambda r: median(r, lambda one: one.p99, 0),
     ),
-    ("Answers other than 2xx, and connections closed without an announcement", failures),
+    ("Answers other than 2xx, and connections closed without `Connection: close`", failures),
     ("Memory after the load: proportional set size, in MB", memory),
 )
 
@@ -141,7 +141,7 @@ def draw(results: Results, path: Path) -> None:
     axes.axvline(1, color="#333333", linewidth=1)
     axes.set_yticks([index + 0.3 for index in range(len(rows))], [": ".join(row) for row in rows])
     axes.invert_yaxis()
-    axes.set_xlabel("requests of the product for each request of the peer (median and range)")
+    axes.set_xlabel("ratio of requests per second: default to alternative (median and range)")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=len(others), frameon=False)
     figure.savefig(path, metadata={"Date": None})
