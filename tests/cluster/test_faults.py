@@ -25,6 +25,7 @@ from tests.support.deployments import changed_secret, check_deployment, check_mi
 from tests.support.load import Load, light_load
 from tests.support.rotation import (
     ADMIN,
+    DOMAINS,
     Secrets,
     change_secret,
     keystone,
@@ -32,9 +33,10 @@ from tests.support.rotation import (
     wait_for_the_end,
 )
 from tests.support.servers import PASSWORD
-from tests.support.site import WITH_KEYSTONE, Site, no_request_fails
+from tests.support.site import WITH_KEYSTONE, Site, no_request_fails, output
 from tests.support.site import figures as load_figures
 from tests.support.waiting import wait_until
+from tests.support.zones import check_candidates, create_hosts, write_zones
 
 # The tests share a site, so one worker runs them in this order.
 pytestmark = pytest.mark.xdist_group("faults")
@@ -153,6 +155,26 @@ def test_the_deploy_has_registered_placement(site: Site) -> None:
     }
     assert "clouds.yaml" not in json.dumps(site.pods())
     assert "ok: registration: " in site.kubectl("logs", f"job/{site.name}-register")
+
+
+def test_a_cloud_has_the_zones_of_the_file(
+    site: Site, client: httpx.Client, gateway: str, engine: str
+) -> None:
+    """`make zones-apply` writes them, and the catalog leads the OpenStack client to them."""
+    hosts = create_hosts(client)
+    write_zones(site.repository)
+    selector = f"app.kubernetes.io/instance={site.name},app.kubernetes.io/component=api"
+    apply = ("dev/cluster/port-forward.sh", "", site.name, selector, "make", "zones-apply")
+    token = {"TOKEN": client.headers["x-auth-token"]}
+    for line in ("Applied.", "No changes: Placement matches the file."):
+        assert line in output(site.run(*apply, f"ENGINE={engine}", env=token))
+    site.make("dev/stack/.venv/bin")
+    with keystone(site) as url:
+        login = {"auth": {"auth_url": url, **ADMIN, **DOMAINS}, "region_name": "RegionOne"}
+        clouds = json.dumps({"clouds": {"production": login}})
+        (site.repository / "clouds.yaml").write_text(clouds, encoding="utf-8")
+        proxy = {"http_proxy": gateway, "no_proxy": "127.0.0.1"}
+        check_candidates(site.repository, hosts, "production", proxy)
 
 
 # ---- What the repository says ----

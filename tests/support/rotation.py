@@ -41,10 +41,10 @@ ROLE = "service"
 Finish = Callable[[], object]
 
 
-def blocks(repository: Path, language: str) -> list[str]:
-    """Return the blocks of the page in a language."""
-    page = (repository / "docs/rotation.md").read_text(encoding="utf-8")
-    return [dedent(text) for found, text in BLOCK.findall(page) if found == language]
+def blocks(repository: Path, language: str, page: str = "docs/rotation.md") -> list[str]:
+    """Return the blocks of a page in a language."""
+    text = (repository / page).read_text(encoding="utf-8")
+    return [dedent(block) for found, block in BLOCK.findall(text) if found == language]
 
 
 def exchange(statement: str) -> str:
