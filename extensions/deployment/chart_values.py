@@ -112,6 +112,9 @@ def _exposure(deployment: Cluster) -> Values:
         gateway = {"name": deployment.gateway_name, "namespace": deployment.gateway_namespace}
         parent = {name: value for name, value in gateway.items() if value}
         values["httpRoute"] = {"enabled": True, "host": deployment.host, "parentRefs": [parent]}
+    if deployment.keystone_admin_secret and deployment.exposed and not deployment.tls_secret:
+        # As in public_url: a Gateway or an Ingress controller may have a certificate.
+        values["endpoints"] = {"public": "http"}
     if deployment.allow_noauth2_exposure:
         values["allowNoauth2Exposure"] = True
     return values

@@ -175,18 +175,9 @@ class Readme(Cluster, Stack):
         ]
 
     @property
-    def registered_login(self) -> str:
-        """What the Job of `keystone_admin_secret` registers besides the endpoints, in words."""
-        if self.keystone_auth_type == "password":
-            return (
-                f"the user and the password of the Secret `{self.keystone_secret}`, the user's "
-                "project, and the roles `admin` and `service`. A new password is set only if a "
-                "login fails, because Keystone then revokes all tokens of the user."
-            )
-        return (
-            "nothing else: create the application credential yourself, as a user with the role "
-            "`service`, and for [tests](#tokens-in-the-cluster) with the role `admin` as well"
-        )
+    def registers_user(self) -> bool:
+        """Whether the Job of `keystone_admin_secret` creates Placement's user."""
+        return bool(self.keystone_admin_secret) and self.keystone_auth_type == "password"
 
     @property
     def prerequisites(self) -> list[str]:

@@ -86,9 +86,17 @@ class Cluster:
     def warnings_of_registration(self) -> Iterator[Finding]:
         """Find what the last registration in Keystone has warned about."""
         labels = self.selector.replace("component=api", "component=register")
-        command = ["kubectl", "--context", self.context, "--namespace", self.namespace]
-        command += ["logs", "--selector", labels, "--tail=-1"]
-        done = subprocess.run(command, text=True, capture_output=True, check=False)
-        for line in done.stdout.splitlines():
+        sort = "--sort-by=.metadata.creationTimestamp"
+        pods = self.registration("get", "pods", "--selector", labels, sort, "--output=name")
+        # A plain Job of other values, or one that has tried again, leaves older pods.
+        for line in self.registration("logs", pods[-1]) if pods else ():
             if line.startswith("warning: "):
                 yield Finding("cluster", line.removeprefix("warning: "), "see docs/keystone.md")
+
+    def registration(self, *arguments: str) -> list[str]:
+        """Return the lines that kubectl prints about the Job of the registration."""
+        command = ["kubectl", "--context", self.context, "--namespace", self.namespace, *arguments]
+        done = subprocess.run(command, text=True, capture_output=True, check=False)
+        if done.returncode:
+            raise UnreadableError(f"log of the registration: {done.stderr.strip()}")
+        return done.stdout.splitlines()

@@ -10,19 +10,18 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import urllib3
 
 from entrypoint.errors import StartError
-from entrypoint.variables import whole_number
+from entrypoint.variables import CLOUD, CLOUDS_FILE, DEFAULT_CLOUDS_FILE, whole_number
 
 # Timeout of a request, in seconds.
 TIMEOUT = 30
 # The token of an administrator with noauth2.
 NOAUTH2_TOKEN = "admin"
-# The variable with the path of a clouds.yaml.
-CLOUDS_FILE = "OS_CLIENT_CONFIG_FILE"
 # The path of the requests that only services may send.
 RESHAPER = "/reshaper"
 # Seconds between a failed request of the load test and the next one.
@@ -47,7 +46,8 @@ def token() -> str:
     """
     from entrypoint import options
 
-    if os.environ.get(CLOUDS_FILE):
+    named = os.environ.get(CLOUDS_FILE) or os.environ.get(CLOUD)
+    if named or Path(DEFAULT_CLOUDS_FILE).exists():
         return cloud_token()
     config = options.load()
     options.require_auth_strategy(config)

@@ -11,10 +11,8 @@ from keystoneauth1 import exceptions, loading
 from keystoneauth1.session import Session
 
 from entrypoint.errors import StartError
+from entrypoint.variables import CLOUD, CLOUDS_FILE, DEFAULT_CLOUDS_FILE
 
-FILE_VARIABLE = "OS_CLIENT_CONFIG_FILE"
-CLOUD_VARIABLE = "OS_CLOUD"
-DEFAULT_FILE = "/etc/openstack/clouds.yaml"
 # Timeout of a request, in seconds.
 TIMEOUT = 30
 
@@ -31,7 +29,7 @@ class Cloud(NamedTuple):
 
 def path() -> str:
     """Return the path of the file."""
-    return os.environ.get(FILE_VARIABLE) or DEFAULT_FILE
+    return os.environ.get(CLOUDS_FILE) or DEFAULT_CLOUDS_FILE
 
 
 def has(name: str) -> bool:
@@ -49,9 +47,9 @@ def load(name: str = "") -> Cloud:
     file = path()
     clouds = read(file)
     only = next(iter(clouds)) if len(clouds) == 1 else ""
-    name = name or os.environ.get(CLOUD_VARIABLE) or only
+    name = name or os.environ.get(CLOUD) or only
     if not name:
-        raise StartError(f"{file} has several clouds: set {CLOUD_VARIABLE} to {any_of(clouds)}")
+        raise StartError(f"{file} has several clouds: set {CLOUD} to {any_of(clouds)}")
     if not isinstance(cloud := clouds.get(name), dict):
         raise StartError(f"{file} has no cloud {name}: use {any_of(clouds)}")
     where = f"the cloud {name} in {file}"
@@ -71,7 +69,7 @@ def read(path: str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise StartError(
-            f"{path} cannot be read: {reason}. Set {FILE_VARIABLE} to the path of a clouds.yaml"
+            f"{path} cannot be read: {reason}. Set {CLOUDS_FILE} to the path of a clouds.yaml"
         ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -1,8 +1,10 @@
 """register: what Keystone should know about Placement, added or changed but never deleted."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from keystoneauth1 import exceptions, identity, plugin
 from keystoneauth1.session import Session
@@ -14,7 +16,8 @@ from entrypoint.client import base_url
 from entrypoint.errors import StartError, TemporaryError
 from entrypoint.variables import ENDPOINTS, variable_of, where
 
-# Operators need the role admin. Nova needs service, and so does Placement to validate tokens.
+# Placement needs service to validate tokens. With admin as well, a token of this user can test
+# Placement, and the user can write its zones.
 ROLES = ("admin", "service")
 # The cloud of the user who owns Placement's application credential.
 OWNER = "placement"
@@ -50,26 +53,38 @@ def register(dry_run: str = "") -> None:
         raise StartError("register needs Keystone: set OS_API__AUTH_STRATEGY to keystone")
     wanted = Wanted(region(config), endpoints(), user(config))
     admin = clouds.load()
-    at = f"Keystone at {admin.auth['auth_url']}"
-    try:
+    with report_refusals(admin, "use an administrator of Keystone"):
         changes = Registration(config, admin, wanted).run()
         if changes and not dry_run:
             Registration(config, admin, wanted, write=True).run()
             if rest := Registration(config, admin, wanted).run():
-                raise StartError(f"{at} has not stored: {', '.join(rest)}")
+                raise StartError(f"{at(admin)} has not stored: {', '.join(rest)}")
         warn_about_nova(identity_client(admin.session))
-    except exceptions.Unauthorized as error:
-        raise StartError(f"{at} refuses the cloud {admin.name}: {error}. Correct it") from error
-    except exceptions.Forbidden as error:
-        needed = "use an administrator of Keystone"
-        raise StartError(f"{at} forbids a request of {admin.name}: {error}: {needed}") from error
-    except exceptions.ClientException as error:
-        if keystone.is_transient(error):
-            raise TemporaryError(f"{at} does not answer: {error}") from error
-        raise StartError(f"{at} refuses a request: {error}") from error
     if dry_run:
         print("".join(f"{change}\n" for change in changes), end="")
     print(f"ok: registration: {'to change' if dry_run else 'changed'}: {len(changes)}")
+
+
+def at(cloud: clouds.Cloud) -> str:
+    """Return what names the Keystone of a cloud."""
+    return f"Keystone at {cloud.auth['auth_url']}"
+
+
+@contextmanager
+def report_refusals(cloud: clouds.Cloud, needed: str) -> Iterator[None]:
+    """Report what Keystone refuses; `needed` says what to do if it forbids a request."""
+    try:
+        yield
+    except exceptions.Unauthorized as error:
+        message = f"{at(cloud)} refuses the cloud {cloud.name}: {error}. Correct it"
+        raise StartError(message) from error
+    except exceptions.Forbidden as error:
+        message = f"{at(cloud)} forbids a request of {cloud.name}: {error}: {needed}"
+        raise StartError(message) from error
+    except exceptions.ClientException as error:
+        if keystone.is_transient(error):
+            raise TemporaryError(f"{at(cloud)} does not answer: {error}") from error
+        raise StartError(f"{at(cloud)} refuses a request: {error}") from error
 
 
 def warn_about_nova(client: Client) -> None:
@@ -167,19 +182,40 @@ class Registration:
 
     def ensure_endpoints(self) -> None:
         """Register the service, and its URLs. Clients find a changed one at any time."""
-        new = {"name": "placement"}
-        service = self.ensure("service placement", self.keystone.services, new, type="placement")
+        service = self.ensure_service()
         manager, region = self.keystone.endpoints, self.wanted.region
         for interface, url in self.wanted.endpoints.items():
             fields = {"service": service, "interface": interface, "region_id": region}
             name = f"endpoint {interface} in {region}"
             found = manager.list(**fields) if service else []
             for endpoint in found:
+                if interface == "public":
+                    refuse_plain_http(name, endpoint.url, url)
                 if (endpoint.url, endpoint.enabled) != (url, True):
                     text = f"~ {name}: {endpoint.url} -> {url}"
                     self.change(text, manager.update, endpoint, url=url, enabled=True)
             if not found:
                 self.change(f"+ {name}: {url}", manager.create, url=url, **fields)
+
+    def ensure_service(self) -> Any:
+        """Return the service: of several, the one that has endpoints in the region."""
+        manager, region = self.keystone.services, self.wanted.region
+        found = manager.list(type="placement")
+        if len(found) > 1:
+            services = ", ".join(sorted(each.id for each in found))
+            endpoints = self.keystone.endpoints
+            found = [each for each in found if endpoints.list(service=each, region_id=region)]
+            if len(found) != 1:
+                raise StartError(
+                    f"Keystone has several services of the type placement: {services}:"
+                    " delete all except one"
+                )
+        if not found:
+            text = "+ service placement"
+            return self.change(text, manager.create, name="placement", type="placement")
+        if not found[0].enabled:
+            self.change("~ service placement: enabled", manager.update, found[0], enabled=True)
+        return found[0]
 
     def ensure_user(self, user: User) -> None:
         """Create the user and its project, assign the roles, and correct the password."""
@@ -238,11 +274,38 @@ class Registration:
                     f" application credential, and correct {where(variable)}"
                 ) from error
             secret = group.application_credential_secret
+            if owner_has_credential(name):
+                variable = variable_of(section, "application_credential_secret")
+                raise StartError(
+                    f"Keystone refuses the application credential {name}: {error}. Delete it as its"
+                    f" owner, or correct {where(variable)}"
+                ) from error
             self.change(f"+ application credential {name}", create_credential, name, secret)
+
+
+def refuse_plain_http(name: str, old: str, new: str) -> None:
+    """Refuse to replace an https URL by an http URL of the same host: its scheme is a guess."""
+    before, after = urlsplit(old), urlsplit(new)
+    if (before.scheme, after.scheme) == ("https", "http") and before.hostname == after.hostname:
+        raise StartError(
+            f"the {name} is {old} in Keystone, but {ENDPOINTS['public']} is {new}: correct it, or"
+            " change the endpoint with `openstack endpoint set`"
+        )
+
+
+def owner_has_credential(name: str) -> bool:
+    """Return whether the owner has an application credential with this name."""
+    session = clouds.load(OWNER).session
+    try:
+        manager = identity_client(session).application_credentials
+        return bool(manager.list(user=session.get_user_id(), name=name))
+    except exceptions.Unauthorized:
+        return False  # The owner does not exist yet, or has another password.
 
 
 def create_credential(name: str, secret: str) -> None:
     """Create an application credential. Only its owner can."""
-    session = clouds.load(OWNER).session
-    manager = identity_client(session).application_credentials
-    manager.create(name, user=session.get_user_id(), secret=secret)
+    owner = clouds.load(OWNER)
+    manager = identity_client(owner.session).application_credentials
+    with report_refusals(owner, "use the owner of the application credential"):
+        manager.create(name, user=owner.session.get_user_id(), secret=secret)

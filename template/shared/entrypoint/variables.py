@@ -27,6 +27,10 @@ DATABASE_VARIABLES = {f"DATABASE_{part}{end}" for part in DATABASE_PARTS for end
 DATABASE_HOST = {"DATABASE_HOST", "DATABASE_HOST_FILE"}
 # The URL of an administrator of the database server, for the command create-database.
 ADMIN_CONNECTION = "DATABASE_ADMIN_CONNECTION"
+# A user's login, where OpenStack's clients find it.
+CLOUDS_FILE = "OS_CLIENT_CONFIG_FILE"
+CLOUD = "OS_CLOUD"
+DEFAULT_CLOUDS_FILE = "/etc/openstack/clouds.yaml"
 # The URLs that `register` enters into Keystone's catalog, by interface.
 ENDPOINTS = {name: f"{name.upper()}_ENDPOINT" for name in ("public", "internal", "admin")}
 # Files of CA certificates, for all Python libraries.
