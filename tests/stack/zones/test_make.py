@@ -1,0 +1,73 @@
+"""The targets of a rendered repository, which run the command in the image."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.stack.zones.conftest import Zones
+from tests.support.containers import Output, Server
+from tests.support.repositories import make
+from tests.support.template import Render
+
+Make = Callable[..., Output]
+
+
+@pytest.fixture
+def zones_make(engine: str, newest: str, render: Render, tmp_path: Path) -> Make:
+    """Run such a target in a new repository."""
+    repository = tmp_path / "repository"
+    shutil.copytree(render({}), repository)
+
+    def zones_make(action: str, *arguments: str, **environment: str) -> Output:
+        given = (f"ENGINE={engine}", f"IMAGE={newest}", *arguments)
+        return make(repository, f"zones-{action}", *given, **environment)
+
+    return zones_make
+
+
+def test_targets_use_the_placement_at_url(
+    zones: Zones, zones_make: Make, server: Server, tmp_path: Path
+) -> None:
+    """An exported OS_CLOUD is for OpenStack's client, and does not choose another Placement."""
+    data = zones.two_zones()
+    host = zones.new_host("compute-kvm-1")
+    (tmp_path / "repository/zones.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
+    url = str(server.client.base_url)
+
+    apply = zones_make("apply", f"URL={url}", OS_CLOUD="production")
+    assert apply.returncode == 0, apply.stderr
+    assert apply.stderr.startswith(f"Placement at {url}\n")
+    kvm = data["zones"]["kvm"]
+    assert zones.traits(host) == {*kvm["traits"]}
+    export = zones_make("export", f"URL={url}")
+    aggregates = [zone["aggregate"] for zone in yaml.safe_load(export.stdout)["zones"].values()]
+    assert kvm["aggregate"]["uuid"] in {aggregate["uuid"] for aggregate in aggregates}
+
+
+def test_cloud_is_used_with_its_certificate(zones_make: Make, tmp_path: Path) -> None:
+    """The other cloud's certificate may be missing."""
+    certificate = tmp_path / "ca.pem"
+    certificate.write_text("a certificate that is not needed for http", encoding="utf-8")
+    (tmp_path / "repository/clouds.yaml").write_text(
+        f"""\
+clouds:
+  production:
+    auth: {{auth_url: "http://127.0.0.1:9/v3", username: a, password: b}}
+    cacert: {certificate}  # the region's own CA
+  other: {{cacert: /no/such/file}}
+""",
+        encoding="utf-8",
+    )
+    cloud = "OS_CLOUD=production"
+    plan = zones_make("plan", cloud)
+    assert plan.stderr.startswith("Placement in the cloud production of clouds.yaml\n")
+    assert "connection to http://127.0.0.1:9/v3" in plan.stderr
+    both = zones_make("plan", cloud, "URL=http://127.0.0.1:1")
+    assert "Leave out one of them" in both.stderr
+    missing = zones_make("plan", cloud, OS_CLIENT_CONFIG_FILE="/no/such/file")
+    assert "/no/such/file does not exist" in missing.stderr
