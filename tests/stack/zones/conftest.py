@@ -36,6 +36,12 @@ class Zones:
     client: httpx.Client
     run: Callable[..., Result]
     id: str
+    path: Path = Path("zones.yaml")
+
+    def write(self, data: Data) -> str:
+        """Write the file, and return its path."""
+        self.path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+        return str(self.path)
 
     def name(self, name: str) -> str:
         """Return a name of this test."""
@@ -131,16 +137,17 @@ def zones(
     monkeypatch.setenv("OS_ENDPOINT", str(server.client.base_url))
     monkeypatch.setenv("OS_TOKEN", "admin")
     path = tmp_path / "zones.yaml"
+    # As in the container, whose arguments do not name the file.
+    monkeypatch.setattr(command, "DEFAULT_FILE", str(path))
 
     def run(action: str, data: Data | None = None, *options: str) -> Result:
         """Run the command in this process."""
         if data is not None:
-            path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-        arguments = (action, *([str(path)] if path.exists() else []), *options)
+            found.write(data)
         status, message = 0, ""
         capfd.readouterr()
         try:
-            command.run(command.parse_args(arguments))
+            command.run(command.parse_args((action, *options)))
         except StartError as error:
             status, message = error.exit_code, str(error)
         except SystemExit as end:
@@ -148,4 +155,5 @@ def zones(
         out, err = capfd.readouterr()
         return Result(status, out, err + message)
 
-    return Zones(server.client, run, f"z{uuid.uuid4().hex[:10]}")
+    found = Zones(server.client, run, f"z{uuid.uuid4().hex[:10]}", path)
+    return found

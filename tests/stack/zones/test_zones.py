@@ -7,13 +7,14 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from entrypoint.errors import StartError
-from entrypoint.zones import command, write
+from entrypoint.zones import command, difference, export, file, nova, state, write
 from entrypoint.zones.api import ATTEMPTS, Placement
 from tests.stack.zones.conftest import Data, Zones
 from tests.support.containers import Server, logs
@@ -95,7 +96,7 @@ def test_plan_prints_what_differs_and_the_commands_for_nova(
         "",
         "Plan: 3 to add, 1 to change, 0 to remove.",
         "",
-        "The same in Nova:",
+        "In Nova, before `apply`:",
         "  openstack aggregate create --zone kvm kvm",
         f"  openstack aggregate add host kvm {zones.name('compute-kvm-1')}",
     ]
@@ -124,6 +125,26 @@ def test_export_describes_what_apply_has_written(zones: Zones, hosts: dict[str, 
     assert changed(zones, exported) == {"create": [], "update": [], "delete": []}
     # A file with another owner does not own the pool.
     assert zones.name("nfs") not in changed(zones, {**zones.two_zones(), "owner": "another"})
+
+
+def test_export_has_the_names_of_nova(
+    zones: Zones, hosts: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A zone is an availability zone, unless its name is not valid or not unique."""
+    data = zones.two_zones()
+    applied(zones, data)
+    kvm, containers = (zone["aggregate"]["uuid"] for zone in data["zones"].values())
+    new = {uuid: f"zone-{uuid[:8]}" for uuid in (kvm, containers)}
+    cases: list[tuple[export.Titles, tuple[str, str]]] = [
+        ({kvm: ("GPU hosts", "az1"), containers: ("two", "az 2")}, ("az1", new[containers])),
+        ({kvm: ("one", "az1"), containers: ("two", "az1")}, (new[kvm], new[containers])),
+    ]
+    for titles, names in cases:
+        text = export.export(Placement(), titles, zones.id)
+        found = file.load(zones.write(yaml.safe_load(text))).zones
+        for name, uuid in zip(names, (kvm, containers), strict=True):
+            assert (found[name].aggregate, found[name].aggregate_name) == (uuid, titles[uuid][0])
+    assert "the aggregate two has no availability zone of its own" in capfd.readouterr().err
 
 
 # ---- Ownership ----
@@ -176,6 +197,23 @@ def test_pool_of_another_file_is_no_host(zones: Zones, hosts: dict[str, str]) ->
     assert changed(zones, data) == {"create": [], "update": [], "delete": []}
     exported = yaml.safe_load(zones.run("export", other).out)
     assert nfs not in [name for zone in exported["zones"].values() for name in zone["hosts"]]
+
+
+def test_aggregate_that_nova_has_stays(zones: Zones, hosts: dict[str, str]) -> None:
+    """Without a record from then on, it is Nova's alone."""
+    data = zones.two_zones()
+    applied(zones, data)
+    kvm, host = data["zones"]["kvm"], hosts["kvm-1"]
+    wanted = file.load(zones.write({"owner": zones.id}))
+    placement = Placement()
+    current = state.read(placement, wanted)
+    aggregates = [{"uuid": kvm["aggregate"]["uuid"], "hosts": ["one"]}]
+    nova.Nova(aggregates, {host: "one", hosts["kvm-2"]: "two"}).mark(current)
+    found = difference.compare(placement, wanted, current)
+    assert write.Writer(placement, wanted, current).write(found.changes) == []
+    assert zones.aggregates(host) == {kvm["aggregate"]["uuid"]}
+    assert not zones.get(f"/resource_providers/{host}/traits")["traits"]
+    assert not zones.aggregates(hosts["kvm-2"])
 
 
 def test_drift_is_planned_again(zones: Zones, hosts: dict[str, str]) -> None:
@@ -526,6 +564,20 @@ def test_placement_that_refuses_or_does_not_answer_is_one_line(
     assert result.status == 1
     assert message in result.err
     assert "\n" not in result.err
+
+
+@pytest.mark.parametrize("action", ["plan", "export"])
+def test_keystone_that_does_not_answer_is_one_line(
+    zones: Zones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    clouds = tmp_path / "clouds.yaml"
+    auth = {"auth_url": "http://127.0.0.1:9/v3", "username": "a", "password": "b"}
+    clouds.write_text(yaml.safe_dump({"clouds": {"one": {"auth": auth}}}), encoding="utf-8")
+    monkeypatch.delenv("OS_ENDPOINT")
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(clouds))
+    result = zones.run(action, zones.two_zones())
+    assert result.status == 1
+    assert "GET /" in result.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from entrypoint.errors import StartError, report, report_errors
@@ -59,14 +60,18 @@ def plan_or_apply(options: argparse.Namespace) -> None:
     wanted = file.load(options.file or DEFAULT_FILE)
     placement = Placement()
     current = state.read(placement, wanted)
-    found = difference.compare(placement, wanted, current)
-    in_nova = nova.compare(placement.cloud, wanted, found.zones) if placement.cloud else None
+    in_nova = nova.read(placement.cloud) if placement.cloud else None
     if in_nova:
-        found.warnings += in_nova[0]
-    commands = in_nova[1] if in_nova else nova.commands(wanted, current, found)
+        in_nova.mark(current)
+    found = difference.compare(placement, wanted, current)
+    if in_nova:
+        warnings, commands = nova.compare(in_nova, wanted, found.zones)
+        found.warnings += warnings
+    else:
+        commands = nova.commands(wanted, current, found)
     print(output.as_json(found, commands) if options.json else output.text(found))
     if commands and not options.json:
-        print("\nThe same in Nova:", *commands, sep="\n  ")
+        print("\nIn Nova, before `apply`:", *commands, sep="\n  ")
     sys.stdout.flush()
     for warning in found.warnings:
         report(f"warning: {warning}")
@@ -98,7 +103,9 @@ def confirm(removals: int) -> bool:
 
 
 def print_export(path: str | None) -> None:
-    """Print a file. The owner is that of the given file."""
+    """Print a file. The owner is that of the existing file, if there is one."""
+    if not path and Path(DEFAULT_FILE).exists():
+        path = DEFAULT_FILE
     owner = file.load(path).owner if path else file.DEFAULT_OWNER
     placement = Placement()
     titles = nova.titles(placement.cloud) if placement.cloud else {}

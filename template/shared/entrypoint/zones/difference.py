@@ -170,7 +170,7 @@ def host_changes(
             *(
                 removal(
                     f"aggregate {titles.get(name, '')} ({name})".replace("  ", " "),
-                    name in host.aggregates,
+                    name in host.aggregates - host.nova_aggregates,
                 )
                 for name in sorted(change.remove_aggregates)
             ),

@@ -1,5 +1,6 @@
 """A file that describes a running Placement."""
 
+import re
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -11,11 +12,15 @@ from entrypoint.zones.api import Placement, at_once
 from entrypoint.zones.file import DEFAULT_OWNER, INVENTORY
 from entrypoint.zones.state import OwnPool, pools_by_owner, read_pool
 
+# The name and the availability zone of aggregates in Nova.
+Titles = dict[str, tuple[str, str | None]]
+# The names that the schema allows.
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
 HEAD = "# yaml-language-server: $schema=shared/entrypoint/zones/schema.json\n"
 
 
-def export(placement: Placement, titles: dict[str, str], owner: str = DEFAULT_OWNER) -> str:
-    """Return the text of the file. Titles are the names of aggregates that Nova knows.
+def export(placement: Placement, titles: Titles, owner: str = DEFAULT_OWNER) -> str:
+    """Return the text of the file. Titles are what Nova knows about aggregates.
 
     A host of several aggregates is in the zone of the smallest one, because it can be in only one.
     """
@@ -47,24 +52,43 @@ def export(placement: Placement, titles: dict[str, str], owner: str = DEFAULT_OW
     carriers = {
         trait: {each["name"] for each in placement.providers(required=trait)} for trait in traits
     }
+    keys = zone_names(sorted(members), titles)
     zones: dict[str, Any] = {
         aggregate: {
-            "aggregate": {"name": titles.get(aggregate, f"zone-{number}"), "uuid": aggregate},
+            "aggregate": {"name": titles.get(aggregate, (keys[aggregate],))[0], "uuid": aggregate},
             "traits": [name for name in traits if carriers[name].issuperset(hosts_of_zone)],
             "hosts": hosts_of_zone,
         }
-        for number, (aggregate, hosts_of_zone) in enumerate(sorted(members.items()), start=1)
+        for aggregate, hosts_of_zone in sorted(members.items())
     }
-    by_aggregate = {key: zone["aggregate"]["name"] for key, zone in zones.items()}
     content = {
         "traits": traits,
         "resource_classes": [e["name"] for e in classes if e["name"].startswith("CUSTOM_")],
-        "zones": {by_aggregate[key]: zone for key, zone in zones.items()},
-        "pools": {pool.name: describe(pool, by_aggregate, mark) for pool in pools},
+        "zones": {keys[aggregate]: zone for aggregate, zone in zones.items()},
+        "pools": {pool.name: describe(pool, keys, mark) for pool in pools},
     }
     if owner != DEFAULT_OWNER:
         content = {"owner": owner, **content}
     return HEAD + yaml.safe_dump(content, sort_keys=False, width=100)
+
+
+def zone_names(aggregates: list[str], titles: Titles) -> dict[str, str]:
+    """Return the name of each aggregate's zone: its availability zone, or else a new name."""
+    known = {each: titles[each][1] for each in aggregates if each in titles}
+    number_of = Counter(known.values())
+    found = {}
+    for aggregate in aggregates:
+        zone = known.get(aggregate)
+        if zone and number_of[zone] == 1 and re.fullmatch(NAME, zone):
+            found[aggregate] = zone
+            continue
+        found[aggregate] = f"zone-{aggregate[:8]}"
+        if aggregate in known:
+            report(
+                f"warning: the aggregate {titles[aggregate][0]} has no availability zone of its own"
+                f" with a valid name: its zone is exported as {found[aggregate]}"
+            )
+    return found
 
 
 def is_own(trait: str) -> bool:

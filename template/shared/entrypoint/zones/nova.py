@@ -4,13 +4,14 @@ Nova chooses the UUID of a host aggregate, and adds it to its hosts in Placement
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from shlex import join
-from typing import Any
+from typing import Any, TypeVar
 
 from keystoneauth1.exceptions import ClientException
 
 from entrypoint.clouds import Cloud
-from entrypoint.errors import StartError
+from entrypoint.errors import report
 from entrypoint.zones.api import adapter
 from entrypoint.zones.difference import Difference, HostChange
 from entrypoint.zones.file import File, Zone
@@ -18,6 +19,22 @@ from entrypoint.zones.state import State
 
 # The first version in which the ID of a hypervisor is the UUID of its provider.
 VERSION = "2.53"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Nova:
+    """What Nova has: its aggregates, and the name of each host by the UUID of its provider."""
+
+    aggregates: list[dict[str, Any]]
+    hosts: dict[str, str]
+
+    def mark(self, state: State) -> None:
+        """Add to each host the aggregates that it is a member of in Nova."""
+        for uuid, name in self.hosts.items():
+            if uuid in state.hosts:
+                found = {each["uuid"] for each in self.aggregates if name in each["hosts"]}
+                state.hosts[uuid].nova_aggregates = found
 
 
 def commands(file: File, state: State, difference: Difference) -> list[str]:
@@ -37,12 +54,10 @@ def known(change: HostChange, titles: dict[str, str]) -> list[str]:
     return sorted(change.remove_aggregates & titles.keys())
 
 
-def compare(cloud: Cloud, file: File, zones: dict[str, Zone]) -> tuple[list[str], list[str]] | None:
-    """Return warnings and the commands with which Nova matches the file; nothing without Nova."""
-    if (read := connect(cloud)) is None:
-        return None
-    aggregates = {each["name"]: each for each in read("/os-aggregates")["aggregates"]}
-    hosts = {each["id"]: each["service"]["host"] for each in hypervisors(read)}
+def compare(nova: Nova, file: File, zones: dict[str, Zone]) -> tuple[list[str], list[str]]:
+    """Return warnings, and the commands with which Nova matches the file."""
+    aggregates = {each["name"]: each for each in nova.aggregates}
+    hosts = nova.hosts
     warnings, found = [], []
     for zone in file.zones.values():
         members = {hosts[uuid] for uuid in zones if zones[uuid] == zone and uuid in hosts}
@@ -68,30 +83,40 @@ def compare(cloud: Cloud, file: File, zones: dict[str, Zone]) -> tuple[list[str]
     return warnings, sorted(found, key=lambda command: " add host " in command)
 
 
-def titles(cloud: Cloud) -> dict[str, str]:
-    """Return the name of each aggregate that Nova has, by its UUID."""
-    read = connect(cloud)
-    aggregates = read("/os-aggregates")["aggregates"] if read else []
-    return {each["uuid"]: each["name"] for each in aggregates}
+def read(cloud: Cloud) -> Nova | None:
+    """Return what the Nova of a cloud has."""
+
+    def found(nova: Any) -> Nova:
+        hosts = {each["id"]: each["service"]["host"] for each in hypervisors(nova)}
+        return Nova(nova.get("/os-aggregates").json()["aggregates"], hosts)
+
+    return with_nova(cloud, found, None)
 
 
-def connect(cloud: Cloud) -> Callable[[str], Any] | None:
-    """Return a function that reads from the Nova of a cloud, if the cloud has Nova."""
+def titles(cloud: Cloud) -> dict[str, tuple[str, str | None]]:
+    """Return the name and the availability zone of each aggregate that Nova has, by its UUID."""
+
+    def found(nova: Any) -> dict[str, tuple[str, str | None]]:
+        aggregates = nova.get("/os-aggregates").json()["aggregates"]
+        return {each["uuid"]: (each["name"], each["availability_zone"]) for each in aggregates}
+
+    return with_nova(cloud, found, {})
+
+
+def with_nova(cloud: Cloud, found: Callable[[Any], T], default: T) -> T:
+    """Return what is found in Nova, or the default without a Nova that answers this user."""
     nova = adapter(cloud, "compute", VERSION)
-
-    def read(path: str) -> Any:
-        try:
-            return nova.get(path).json()
-        except ClientException as error:
-            raise StartError(f"Nova does not answer: {error}") from error
-
-    return read if nova.get_endpoint() else None
+    try:
+        return found(nova) if nova.get_endpoint() else default
+    except ClientException as error:
+        report(f"warning: Nova is not read: {error}")
+        return default
 
 
-def hypervisors(read: Callable[[str], Any]) -> Iterator[dict[str, Any]]:
+def hypervisors(nova: Any) -> Iterator[dict[str, Any]]:
     """Yield all compute nodes of Nova, page by page."""
     marker = ""
-    while page := read(f"/os-hypervisors/detail?limit=1000{marker}")["hypervisors"]:
+    while page := nova.get(f"/os-hypervisors/detail?limit=1000{marker}").json()["hypervisors"]:
         yield from page
         marker = f"&marker={page[-1]['id']}"
 

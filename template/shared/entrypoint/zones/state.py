@@ -23,6 +23,8 @@ class Host:
     aggregates: set[str] = field(default_factory=set)
     recorded_traits: set[str] = field(default_factory=set)
     recorded_aggregates: set[str] = field(default_factory=set)
+    nova_aggregates: set[str] = field(default_factory=set)
+    """The aggregates that Nova has the host in. Only Nova may take it out of them."""
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class Writer:
         generation, first = traits["resource_provider_generation"], (old if leaves else new) | added
         if first != old:
             generation = self.put(f"{path}/traits", generation, traits=sorted(first))
-        wanted = (members | change.add_aggregates) - ours
+        wanted = (members | change.add_aggregates) - (ours - change.host.nova_aggregates)
         if wanted != members:
             generation = self.put(f"{path}/aggregates", generation, aggregates=sorted(wanted))
         last = (new | added) - {of_aggregate(name) for name in ours}
