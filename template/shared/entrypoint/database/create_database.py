@@ -21,7 +21,10 @@ from entrypoint.variables import ADMIN_CONNECTION, CONNECTION, take, where
 PORTS = {"postgresql": 5432, "mysql": 3306}
 # The database in which an administrator of PostgreSQL works by default.
 MAINTENANCE = "postgres"
-WRONG_PASSWORD = 1045
+# How MySQL and PostgreSQL refuse a password. PostgreSQL's driver has no number for that error, and
+# the server writes the text in its own language: in another one, the password is not changed.
+WRONG_NUMBER = 1045
+WRONG_TEXT = "password authentication failed"
 HAS_DATABASE = {
     "postgresql": "SELECT 1 FROM pg_database WHERE datname = :name",
     "mysql": "SELECT 1 FROM information_schema.schemata WHERE schema_name = :name",
@@ -166,8 +169,9 @@ class Creation:
         if has_database:
             with as_administrator(self.admin.set(database=self.name)) as connection:
                 refuse(self.config, connection, checks_of(self.url))
-        if not has_user:
-            self.set_password("CREATE USER", f"created the user {self.user}")
+        created_user = not has_user and self.set_password(
+            "CREATE USER", f"created the user {self.user}"
+        )
         try:
             # The rights of an existing user on an existing database are only reported.
             if self.is_mysql and not (has_user and has_database):
@@ -175,10 +179,11 @@ class Creation:
             if not has_database:
                 self.create_database()
         except FAILURES:
-            if not has_user:
+            # If the login works, another container has completed the user meanwhile.
+            if created_user and login_error(self.config):
                 self.execute(f"DROP USER {self.account}", f"deleted the user {self.user}")
             raise
-        if has_user and self.is_wrong_password(login_error(self.config)):
+        if not created_user and self.is_wrong_password(login_error(self.config)):
             self.set_password("ALTER USER", f"changed the password of {self.user}")
         return self.changes
 
@@ -214,37 +219,42 @@ class Creation:
             if not is_member:
                 self.execute(f"REVOKE {self.account} FROM CURRENT_USER")
 
-    def set_password(self, statement: str, change: str) -> None:
-        """Create or alter the user. The log of PostgreSQL must not contain the password."""
+    def set_password(self, statement: str, change: str) -> bool:
+        """Create or alter the user, and return whether that has changed anything.
+
+        The log of PostgreSQL must not contain the password.
+        """
         password = str(self.url.password)
         if self.is_mysql:
             # Another container may have created the user meanwhile.
             statement = statement.replace("CREATE USER", "CREATE USER IF NOT EXISTS")
-            self.execute(f"{statement} {self.account} IDENTIFIED BY %(it)s", change, it=password)
-            return
+            statement += f" {self.account} IDENTIFIED BY %(it)s"
+            return self.execute(statement, change, it=password)
         from psycopg2 import extensions
 
         session = self.connection.connection.driver_connection
         encrypted = extensions.encrypt_password(password, self.user, session)
-        self.execute(f"{statement} {self.account} PASSWORD %(it)s", change, it=encrypted)
+        return self.execute(f"{statement} {self.account} PASSWORD %(it)s", change, it=encrypted)
 
     def is_wrong_password(self, error: Exception | None) -> bool:
-        """Return whether a login fails because of the password.
-
-        PostgreSQL's driver has no code for that, but the user and the database exist.
-        """
+        """Return whether a login fails because of the password, and not for another reason."""
         inner = getattr(error, "inner_exception", error)
         if self.is_mysql and isinstance(inner, sa_exc.DBAPIError):
-            return number(inner) == WRONG_PASSWORD
-        return error is not None
+            return number(inner) == WRONG_NUMBER
+        return WRONG_TEXT in str(inner)
 
     def exists(self, query: str, name: str) -> bool:
         """Return whether a query for a name has a result."""
         return self.connection.execute(sa.text(query), {"name": name}).first() is not None
 
-    def execute(self, statement: str, change: str = "", **values: str) -> None:
-        """Execute a statement, and print what it has changed."""
+    def execute(self, statement: str, change: str = "", **values: str) -> bool:
+        """Execute a statement, print what it has changed, and return whether it has."""
         self.connection.exec_driver_sql(statement, values)
+        # After IF NOT EXISTS, MySQL and MariaDB report what exists as a note.
+        if self.is_mysql:
+            levels = self.connection.exec_driver_sql("SHOW WARNINGS").scalars()
+            change = "" if "Note" in levels else change
         if change:
             print(change, flush=True)
             self.changes += 1
+        return bool(change)
