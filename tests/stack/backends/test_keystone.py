@@ -7,7 +7,6 @@ import pickle
 import socket
 import subprocess
 import time
-import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,6 @@ from dotenv import dotenv_values
 from keystoneauth1.identity.v3 import ApplicationCredential
 from keystoneauth1.session import Session
 
-from tests.support.containers import Output
 from tests.support.keystone import User
 from tests.support.nova import nova_api
 from tests.support.processes import record_arguments
@@ -31,6 +29,7 @@ from tests.support.servers import address
 from tests.support.stack import NewStack, Stack, free_port
 from tests.support.template import ROOT, load
 from tests.support.waiting import wait_until
+from tests.support.zones import check_candidates, create_hosts, write_zones
 
 pytestmark = pytest.mark.xdist_group("keystone")
 
@@ -62,10 +61,10 @@ def start_arguments() -> set[str]:
 
 @pytest.fixture(scope="module")
 def stack(new_stack: NewStack, start_arguments: set[str]) -> Iterator[Stack]:
-    """Run Placement with Keystone and memcached."""
+    """Run Placement, PostgreSQL, Keystone and memcached, which are all empty at first."""
     answers = {
         **NAMES,
-        "database": "sqlite",
+        "database": "postgresql",
         "keystone_memcached_servers": "memcached.example.com:11211",
     }
     with new_stack(answers) as stack:
@@ -75,7 +74,7 @@ def stack(new_stack: NewStack, start_arguments: set[str]) -> Iterator[Stack]:
         for name in WITH_PASSWORDS:
             (stack.repository / name).touch(mode=0o644)
         with record_arguments(start_arguments):
-            stack.make("up")
+            assert "created the database placement with ENCODING 'UTF8'\n" in stack.make("up")
             stack.make("check")
         yield stack
 
@@ -202,45 +201,28 @@ def test_reader_cannot_write_or_list(stack: Stack, reader: User) -> None:
         assert own.status_code == 200
 
 
-def test_zones_are_compared_with_the_nova_of_a_cloud(
+def test_a_cloud_has_the_zones_of_the_file(
     stack: Stack, cloud: dict[str, Any], token: str, nova_python: Path, tmp_path: Path
 ) -> None:
     """By URL and token, and by the name of a cloud, whose Nova lacks both aggregates."""
-    hosts = {f"compute-{zone}-01": str(uuid.uuid4()) for zone in ("kvm", "docker")}
     with stack.client(token) as client:
-        for name, provider in hosts.items():
-            path = f"/resource_providers/{provider}/inventories"
-            client.post("/resource_providers", json={"name": name, "uuid": provider})
-            inventories = {"VCPU": {"total": 8}}
-            body = {"resource_provider_generation": 0, "inventories": inventories}
-            assert client.put(path, json=body).is_success
-
-    def zones(action: str, *arguments: str) -> Output:
-        return stack.try_make(f"zones-{action}", *arguments)
-
-    data: dict[str, Any] = {
-        "zones": {
-            name: {
-                "aggregate": {"name": name, "uuid": str(uuid.uuid4())},
-                "hosts": [f"compute-{pattern}-*"],
-            }
-            for name, pattern in {"kvm": "kvm", "containers": "docker"}.items()
-        }
-    }
-    file = stack.repository / "zones.yaml"
-    file.write_text(yaml.safe_dump(data), encoding="utf-8")
+        hosts = create_hosts(client)
+    write_zones(stack.repository)
     # Without Nova, with the token of `make token`.
-    plan = zones("plan")
-    assert "Plan: 0 to add, 2 to change, 0 to remove." in plan.stdout, plan.stderr
+    plan = stack.try_make("zones-plan")
+    assert "Plan: 4 to add, 4 to change, 0 to remove." in plan.stdout, plan.stderr
     assert "Error 2" in plan.stderr
 
     clouds = ("OS_CLOUD=placement", "OS_CLIENT_CONFIG_FILE=dev/stack/keystone/clouds.yaml")
     port = free_port()
     register_nova(cloud, f"http://127.0.0.1:{port}/v2.1")
     with nova_api(nova_python, tmp_path, port, cloud["placement"], hosts):
-        plan = zones("plan", *clouds)
-        commands = [line for line in plan.stdout.splitlines() if line.startswith("  openstack ")]
-        assert len(commands) == 4, plan.stdout + plan.stderr
+        applied = stack.make("zones-apply", *clouds)
+    commands = [line for line in applied.splitlines() if line.startswith("  openstack ")]
+    assert len(commands) == 6, applied
+    assert "Applied." in applied
+    file = {"OS_CLIENT_CONFIG_FILE": "dev/stack/keystone/clouds.yaml"}
+    check_candidates(stack.repository, hosts, "placement", file)
 
 
 def register_nova(cloud: dict[str, Any], url: str) -> None:
@@ -252,7 +234,7 @@ def register_nova(cloud: dict[str, Any], url: str) -> None:
         "/endpoints",
         service_id=service["id"],
         interface=cloud["placement"]["interface"],
-        region_id=cloud["placement"]["region_name"],
+        region_id=NAMES["keystone_region"],
         url=url,
     )
 

@@ -38,7 +38,7 @@ def nova_api(
     python: Path, folder: Path, port: int, cloud: Mapping[str, Any], hosts: Mapping[str, str]
 ) -> Iterator[None]:
     """Serve Nova's API on a port, with hosts and the UUIDs of their providers."""
-    login = {"auth_type": "password", **cloud["auth"], "region_name": cloud["region_name"]}
+    login = {"auth_type": "password", **cloud["auth"]}
     if "cacert" in cloud:
         login["cafile"] = cloud["cacert"]
     config = RawConfigParser()

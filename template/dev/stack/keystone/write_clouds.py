@@ -42,7 +42,8 @@ def clouds(options: dict[str, str], auth_url: str, interface: str, cacert: str) 
     }
     domains = {"user_domain_name": "Default", "project_domain_name": "Default"}
     more: dict[str, Any] = {"cacert": cacert} if "cafile" in options else {}
-    more |= {"region_name": options["region_name"], "interface": interface}
+    # The OpenStack client replaces braces in the name of a region, and this Keystone has only one.
+    more |= {"interface": interface}
     users = {"admin": {**domains, **admin}, "placement": placement}
     entries = {
         name: {"auth": {"auth_url": auth_url, "username": name, **auth}, **more}
