@@ -201,8 +201,13 @@ def test_environments_have_their_own_keys_in_a_store_of_secrets(repository: Path
         },
     )
     found = [
-        {entry["remoteRef"]["key"] for secret in secrets for entry in secret["spec"]["data"]}
-        for secrets in (
+        {
+            entry["remoteRef"]["key"]
+            for manifest in manifests
+            if manifest["kind"] == "ExternalSecret"
+            for entry in manifest["spec"]["data"]
+        }
+        for manifests in (
             yaml.safe_load_all(make(repository, "secrets", "FORMAT=external-secrets", env).stdout)
             for env in ("ENV=staging", "ENV=production")
         )
