@@ -64,7 +64,17 @@ SERVERS = {
     ),
 }
 # The client of each database server, for its administrator.
-CLIENTS = {"postgresql": ("psql", "--quiet", "--command"), "mariadb": ("mariadb", "--execute")}
+CLIENTS = {
+    "postgresql": ("psql", "--quiet", "--command"),
+    # Over TCP: only root on the server's own host may log in without a password.
+    "mariadb": (
+        "mariadb",
+        "--host=127.0.0.1",
+        "--user=root",
+        f"--password={PASSWORD}",
+        "--execute",
+    ),
+}
 ADMIN_URLS = {
     "postgresql": f"postgresql+psycopg2://postgres:{PASSWORD}@postgresql/",
     "mysql": f"mysql+pymysql://root:{PASSWORD}@mariadb/",
