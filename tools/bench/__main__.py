@@ -11,15 +11,14 @@ count. The results are written to a page in docs/reference/, except those of the
 from __future__ import annotations
 
 import argparse
-import datetime
-import os
+import functools
 import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.support.containers import CONNECTION, NEWEST, Server, serving
+from tests.support.containers import CONNECTION, Server, serving
 from tests.support.servers import DatabaseServer
 from tools.bench import measure, report, stack, workloads
 from tools.bench.cloud import delayed, delete_created, fill
@@ -90,23 +89,6 @@ class Benchmark:
         )
 
 
-def write(results: report.Results, page: Path) -> None:
-    """Write a page of the documentation, and its picture."""
-    template = Path(__file__).parent / page.name
-    introduction = template.read_text(encoding="utf-8").format(
-        day=datetime.datetime.now(tz=datetime.UTC).date(),
-        release=NEWEST,
-        cpus=os.cpu_count(),
-        connections=measure.CONNECTIONS,
-        rounds=ROUNDS,
-        seconds=workloads.SECONDS,
-        seconds_of_candidates=workloads.SECONDS_OF_CANDIDATES,
-        providers=PROVIDERS,
-    )
-    page.write_text(f"{introduction}\n{report.markdown(results)}\n", encoding="utf-8")
-    report.draw(results, page.with_suffix(".svg"))
-
-
 def main() -> None:
     """Run a comparison, print its tables, and write them to the documentation."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -124,9 +106,19 @@ def main() -> None:
         with stack.databases(engine, folder, kinds) as servers:
             for title, setting in comparison.settings.items():
                 benchmark.measure(title, servers[setting.kind])
-    print(report.markdown(benchmark.results))
+    tables = report.markdown(benchmark.results)
+    print(tables)
     if comparison.page:
-        write(benchmark.results, ROOT / "docs/reference" / comparison.page)
+        report.write(
+            ROOT / "docs/reference" / comparison.page,
+            tables,
+            functools.partial(report.draw, benchmark.results),
+            connections=measure.CONNECTIONS,
+            rounds=ROUNDS,
+            seconds=workloads.SECONDS,
+            seconds_of_candidates=workloads.SECONDS_OF_CANDIDATES,
+            providers=PROVIDERS,
+        )
 
 
 if __name__ == "__main__":

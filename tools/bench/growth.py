@@ -7,9 +7,8 @@ The results are written to docs/reference/growth.md.
 
 from __future__ import annotations
 
-import datetime
+import functools
 import itertools
-import os
 import statistics
 import tempfile
 import uuid
@@ -21,9 +20,9 @@ import httpx
 import sqlalchemy as sa
 from matplotlib.figure import Figure
 
-from tests.support.containers import CONNECTION, NEWEST, Server, serving
+from tests.support.containers import CONNECTION, Server, serving
 from tests.support.servers import DatabaseServer
-from tools.bench import measure, stack
+from tools.bench import measure, report, stack
 from tools.bench.cloud import create, fill
 from tools.bench.report import table
 from tools.bench.workloads import HEADERS, Cloud
@@ -38,8 +37,6 @@ REQUESTED = (0, 1, 2, 4, 8)
 TIMEOUT = 10
 # A request is repeated until there are this many answers, or this many seconds have passed.
 ANSWERS, SECONDS = 5, 1
-INTRODUCTION = Path(__file__).with_name("growth.md")
-PAGE = ROOT / "docs/reference/growth.md"
 # Copies the only host with all its providers. New providers are then numbered after the copies.
 COPY = (
     """
@@ -257,17 +254,15 @@ def draw(results: Results, path: Path) -> None:
 
 def write(results: Results, page: Path) -> None:
     """Write the page of the documentation, and its picture."""
-    introduction = INTRODUCTION.read_text(encoding="utf-8").format(
-        day=datetime.datetime.now(tz=datetime.UTC).date(),
-        release=NEWEST,
-        cpus=os.cpu_count(),
+    report.write(
+        page,
+        markdown(results),
+        functools.partial(draw, results),
         timeout=TIMEOUT,
         answers=ANSWERS,
         devices=DEVICES,
         hosts=SIZES[-1] // (DEVICES + 1),
     )
-    page.write_text(f"{introduction}\n{markdown(results)}\n", encoding="utf-8")
-    draw(results, page.with_suffix(".svg"))
 
 
 def main() -> None:
@@ -278,7 +273,7 @@ def main() -> None:
         with stack.databases(engine, Path(name), ["postgresql"]) as servers:
             results = measure_all(engine, image, servers["postgresql"])
     print(markdown(results))
-    write(results, PAGE)
+    write(results, ROOT / "docs/reference/growth.md")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""The results of a benchmark: tables in Markdown, and a picture."""
+"""The results of a benchmark: tables in Markdown, a picture, and the page with both."""
 
 from __future__ import annotations
 
+import datetime
+import os
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from tests.support.containers import NEWEST
 from tools.bench.measure import Result
 from tools.bench.peers import PRODUCT
 
@@ -145,3 +148,23 @@ def draw(results: Results, path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=len(others), frameon=False)
     figure.savefig(path, metadata={"Date": None})
+
+
+def write(page: Path, tables: str, draw: Callable[[Path], None], **facts: int) -> None:
+    """Write a page of the documentation, and its picture.
+
+    The file with the same name in this folder is its introduction, which contains the facts.
+    """
+    introduction = (
+        Path(__file__)
+        .with_name(page.name)
+        .read_text(encoding="utf-8")
+        .format(
+            day=datetime.datetime.now(tz=datetime.UTC).date(),
+            release=NEWEST,
+            cpus=os.cpu_count(),
+            **facts,
+        )
+    )
+    page.write_text(f"{introduction}\n{tables}\n", encoding="utf-8")
+    draw(page.with_suffix(".svg"))
