@@ -185,8 +185,9 @@ def wait_for(server: DatabaseServer) -> None:
         with suppress(sa.exc.DBAPIError):
             server.connect(server.url("placement")).connect().close()
             return True
-        with suppress(subprocess.CalledProcessError):
-            for statement in CREATION[server.kind]:
+        # One by one: start.sh restarts PostgreSQL, perhaps after the first statement.
+        for statement in CREATION[server.kind]:
+            with suppress(subprocess.CalledProcessError):
                 server.administer(statement)
         return False
 
