@@ -62,6 +62,11 @@ MISTAKES = {
         "12: the aggregate name kvm is also in zones.kvm",
     ),
     "host twice": ("[three]", "[three, one]", "14: the host one is also in zones.kvm"),
+    "host twice in one zone": (
+        '[one, "two-*"]',
+        "[one, two, one]",
+        "9: the host one is also in zones.kvm",
+    ),
     "misspelt trait": (
         "HW_CPU_X86_AVX2",
         "HW_CPU_X86_AVX_2",
@@ -71,6 +76,11 @@ MISTAKES = {
         "[CUSTOM_ZONE_KVM,",
         "[CUSTOM_ZONE_KMV,",
         "8: CUSTOM_ZONE_KMV is not listed under traits: did you mean CUSTOM_ZONE_KVM?",
+    ),
+    "trait of Nova": (
+        "HW_CPU_X86_AVX2",
+        "COMPUTE_STATUS_DISABLED",
+        "8: COMPUTE_STATUS_DISABLED is Nova's own trait",
     ),
     "declared trait without its prefix": (
         "  - CUSTOM_ZONE_KVM",

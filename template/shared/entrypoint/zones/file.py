@@ -241,8 +241,11 @@ def content_problems(data: Any) -> Iterator[Problem]:
     for kind, group in (("zones", zones), ("pools", pools)):
         for name, entry in group.items():
             for index, trait in enumerate(entry.get("traits", ())):
+                place = (kind, name, "traits", index)
                 if problem := names.unknown_trait(trait, traits):
-                    yield (kind, name, "traits", index), problem
+                    yield place, problem
+                elif kind == "zones" and trait.startswith(names.NOVA):
+                    yield place, f"{trait} is Nova's own trait, which it sets itself: remove it"
     for name, pool in pools.items():
         for resource_class, inventory in pool["inventories"].items():
             place = ("pools", name, "inventories", resource_class)

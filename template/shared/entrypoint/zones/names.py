@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import os_resource_classes
 import os_traits
 
+# The traits that say what a compute host can do. Nova sets and removes them with each refresh.
+NOVA = "COMPUTE_"
 SHARING = os_traits.MISC_SHARES_VIA_AGGREGATE
 # What this program writes about itself; see records.py.
 RESERVED = ("CUSTOM_ADDED_BY_", "CUSTOM_OWNED_BY_")
