@@ -23,6 +23,7 @@ NODE_LOCAL_DNS = Peer(address="169.254.20.10")
 # A host that no answer names, and a pod.
 HOST = Peer(address="198.51.100.7")
 POD = Peer("other", {"app": "other"})
+WITH_ZONES = "--set=zones.configMap=zones"
 DENY_ALL = {"spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}
 FORBIDDEN = (
     ("the API server", HOST, 443),
@@ -77,7 +78,7 @@ def needed(repo: Repo, pod: Peer) -> Iterator[Connection]:
 
 @every_policy
 def test_every_pod_connects_to_what_it_needs_and_nothing_else(repo: Repo) -> None:
-    objects = manifests(repo.path)
+    objects = manifests(repo.path, WITH_ZONES)
     policies = of_kind("NetworkPolicy", objects)
     for pod in map(peer_of, pods(objects)):
         for connection in (*needed(repo, pod), Connection(pod, api_of(objects), 8778)):
@@ -128,11 +129,12 @@ CLIENTS = {
 
 @every_policy
 def test_only_the_clients_of_the_documented_example_connect(repo: Repo) -> None:
-    """The pods of `helm test` and `make load` connect as well."""
+    """The pods of the Jobs, of `helm test` and of `make load` connect as well."""
     page = (repo.path / "docs/security.md").read_text(encoding="utf-8")
     example = page.partition("## Network policy\n")[2].partition("```yaml\n")[2].partition("```")[0]
     clients = yaml.safe_load(example)["networkPolicy"]["ingressFrom"]
-    objects = manifests(repo.path, f"--set-json=networkPolicy.ingressFrom={json.dumps(clients)}")
+    ingress = f"--set-json=networkPolicy.ingressFrom={json.dumps(clients)}"
+    objects = manifests(repo.path, ingress, WITH_ZONES)
     policies = of_kind("NetworkPolicy", objects)
     api = api_of(objects)
     for name, (client, is_expected) in CLIENTS.items():

@@ -22,7 +22,7 @@ VALUES = ("--values", "values.yaml", "--values", "values.local.yaml")
 # Adds every object and field that the answers alone do not. A plain Job takes the place of a hook.
 WITH_ALL = (
     '--set-json=policy={"placement:traits:list":"role:reader"}',
-    "--set=tls.podSecret=pod-tls",
+    "--set=tls.podSecret=pod-tls,zones.configMap=zones",
     "--set=runtimeClassName=gvisor,resources.limits.cpu=2",
     '--set-json=hostAliases=[{"ip":"192.0.2.10","hostnames":["keystone.example.com"]}]',
     '--set-json=dnsConfig={"options":[{"name":"ndots","value":"1"}]}',
@@ -73,10 +73,12 @@ def of_kind(kind: str, objects: Objects) -> list[Manifest]:
 
 
 def pods(objects: Objects) -> Iterator[Manifest]:
-    """Find the pods of the Deployment, the Jobs and the test, each with its metadata and spec."""
+    """Find the pods of the Deployment, all Jobs and the test, each with its metadata and spec."""
     for manifest in objects:
         if manifest["kind"] in ("Deployment", "Job"):
             yield manifest["spec"]["template"]
+        elif manifest["kind"] == "CronJob":
+            yield manifest["spec"]["jobTemplate"]["spec"]["template"]
         elif manifest["kind"] == "Pod":
             yield manifest
 

@@ -10,10 +10,20 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The name of another object, from `list . SUFFIX`. The suffix stays whole in a name that is too long. */}}
+{{/* The name of another object, from `list . SUFFIX`. */}}
 {{- define "placement.suffixedName" -}}
-{{- $suffix := printf "-%s" (last .) -}}
-{{- printf "%s%s" (include "placement.fullname" (first .) | trunc (sub 63 (len $suffix) | int) | trimSuffix "-") $suffix -}}
+{{- include "placement.shortenedName" (append . 63) -}}
+{{- end -}}
+
+{{/* The name of a CronJob, from `list . SUFFIX`. Kubernetes appends 11 characters to it for each Job. */}}
+{{- define "placement.cronJobName" -}}
+{{- include "placement.shortenedName" (append . 52) -}}
+{{- end -}}
+
+{{/* A name of at most LIMIT characters, from `list . SUFFIX LIMIT`. The suffix stays whole. */}}
+{{- define "placement.shortenedName" -}}
+{{- $suffix := printf "-%s" (index . 1) -}}
+{{- printf "%s%s" (include "placement.fullname" (first .) | trunc (sub (last .) (len $suffix) | int) | trimSuffix "-") $suffix -}}
 {{- end -}}
 
 {{/* The release that is deployed: the tag of the image. */}}
