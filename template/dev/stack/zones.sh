@@ -1,7 +1,7 @@
 #!/bin/sh
 # Run the image's command `zones` with zones.yaml:
 #   dev/stack/zones.sh ENGINE IMAGE URL ARGUMENT...
-# for the Placement at URL with TOKEN or, if OS_CLOUD is set, for the Placement in this cloud of clouds.yaml.
+# for the Placement at URL with TOKEN and OS_CACERT or, if OS_CLOUD is set, for the Placement in this cloud of clouds.yaml.
 set -eu
 
 engine=$1 image=$2 url=$3
@@ -29,6 +29,10 @@ else
     target="at $url"
     export OS_ENDPOINT="$url" OS_TOKEN="$TOKEN"
     set -- --env OS_ENDPOINT --env OS_TOKEN "$@"
+    if [ -n "${OS_CACERT:-}" ]; then
+        [ -f "$OS_CACERT" ] || { echo "OS_CACERT=$OS_CACERT is not a file: set it to a CA certificate" >&2; exit 1; }
+        set -- --env OS_CACERT=/ca.crt --volume "$(realpath "$OS_CACERT"):/ca.crt:ro" "$@"
+    fi
 fi
 # Standard output is for JSON and for the exported file.
 echo "Placement $target" >&2

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from tests.stack.zones.conftest import Zones
-from tests.support.containers import Output, Server
+from tests.support.certificates import signed, write_ca
+from tests.support.containers import Output, Server, Start, readable
 from tests.support.repositories import make
 from tests.support.template import Render
 
@@ -71,3 +72,29 @@ clouds:
     assert "Leave out one of them" in both.stderr
     missing = zones_make("plan", cloud, OS_CLIENT_CONFIG_FILE="/no/such/file")
     assert "/no/such/file does not exist" in missing.stderr
+
+
+def test_certificate_of_a_private_ca_is_verified(
+    zones: Zones,
+    zones_make: Make,
+    start: Start,
+    newest: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """OS_CACERT names the CA, as for OpenStack's clients."""
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    write_ca(folder)
+    signed(folder, "localhost", folder)
+    readable(folder)
+    tls = {"TLS_CERT": "/tls/tls.crt", "TLS_KEY": "/tls/tls.key"}
+    server = start(newest, tls, (f"--volume={folder}:/tls:ro",), scheme="https")
+    url = f"https://localhost:{server.client.base_url.port}"
+
+    monkeypatch.setenv("OS_ENDPOINT", url)
+    assert "certificate verify failed" in zones.run("plan", {}).err
+    plan = zones_make("plan", f"URL={url}", OS_CACERT="../tls/ca.crt")
+    assert "No changes" in plan.stdout, plan.stderr
+    missing = zones_make("plan", f"URL={url}", "OS_CACERT=absent.crt")
+    assert "OS_CACERT=absent.crt is not a file" in missing.stderr

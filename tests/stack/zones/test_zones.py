@@ -554,6 +554,7 @@ def test_host_of_two_zones_is_refused(zones: Zones, everything: Callable[[], Any
         ("OS_ENDPOINT", "http://127.0.0.1:9", "GET /resource_providers"),
         ("OS_ENDPOINT", "placement", "placement is not a URL: write it as http://HOST:PORT"),
         ("OS_TOKEN", "nobody", "GET /resource_providers: 403"),
+        ("OS_CACERT", "/no/such/file", "OS_CACERT=/no/such/file cannot be read: mount the file"),
     ],
 )
 def test_placement_that_refuses_or_does_not_answer_is_one_line(

@@ -18,6 +18,8 @@ from entrypoint.errors import StartError
 
 URL_VARIABLE = "OS_ENDPOINT"
 TOKEN_VARIABLE = "OS_TOKEN"
+# The CA certificates for this URL alone. REQUESTS_CA_BUNDLE would replace those for Keystone too.
+CA_VARIABLE = "OS_CACERT"
 # The first version with all that this program uses: the newest part is a reserved inventory.
 VERSION = "1.26"
 CONFLICT = "placement.concurrent_update"
@@ -44,8 +46,11 @@ class Placement:
         if url := os.environ.get(URL_VARIABLE):
             token = os.environ.get(TOKEN_VARIABLE) or client.token()
             auth = token_endpoint.Token(client.base_url(url), token)
+            path = os.environ.get(CA_VARIABLE)
+            if path and not os.access(path, os.R_OK):
+                raise StartError(f"{CA_VARIABLE}={path} cannot be read: mount the file")
             self._adapter: Any = Adapter(
-                Session(auth, timeout=client.TIMEOUT),
+                Session(auth, verify=path or True, timeout=client.TIMEOUT),
                 service_type="placement",
                 default_microversion=VERSION,
             )
