@@ -69,6 +69,8 @@ def main(
     print(shlex.join(command), flush=True)
     rollout = Rollout(kubectl, name)
     code = run(command, rollout)
+    if code == 0:
+        replicas.restore(kubectl, objects)
     if code == 0 and (waiting := replicas.start_minimum(kubectl, selector)):
         code = run(waiting, rollout)
     if code:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from kubectl import Kubectl
+from kubectl import Kubectl, Object
 
 MANAGER = "before-autoscaling"
 
@@ -46,3 +46,14 @@ def start_minimum(kubectl: Kubectl, selector: str) -> list[str]:
                 kubectl.output("scale", f"deployment/{name}", f"--replicas={minimum}")
         return [*kubectl.command, "rollout", "status", f"deployment/{name}", "--timeout=10m"]
     return []
+
+
+def restore(kubectl: Kubectl, objects: list[Object]) -> None:
+    """Set the number of replicas again that Helm has set.
+
+    Helm deletes an autoscaler last. Until then, it may have set another number.
+    """
+    for item in objects:
+        if item["kind"] == "Deployment" and (replicas := item["spec"].get("replicas")) is not None:
+            name = item["metadata"]["name"]
+            kubectl.output("scale", f"deployment/{name}", f"--replicas={replicas}")
