@@ -157,11 +157,14 @@ class Readme(Cluster, Stack):
         return shlex.quote(self.keystone_user_domain_name)
 
     @property
+    def chart_fullname(self) -> str:
+        """The name of the Service and of the Deployment, as of the chart's placement.fullname."""
+        return self.project_name + ("" if "placement" in self.project_name else "-placement")
+
+    @property
     def keystone_registration(self) -> list[str]:
         """The commands that register Placement in Keystone."""
-        # As the chart's helper placement.fullname.
-        suffix = "" if "placement" in self.project_name else "-placement"
-        service = f"http://{self.project_name}{suffix}.{self.project_name}.svc:8778"
+        service = f"http://{self.chart_fullname}.{self.project_name}.svc:8778"
         urls = {
             "public": self.public_url if self.exposed else service,
             "internal": service,

@@ -9,6 +9,7 @@
 #   check-config [--database [--json]]   check the settings, and with --database the database
 #   check-keystone                  log in to Keystone as Placement does
 #   register [--dry-run]            register Placement in Keystone, as the administrator in a clouds.yaml
+#   rotate-credential SECRET DAYS   create an application credential, and write it to SECRET in Kubernetes
 #   smoke-test [URL]                test the Placement at URL, or the one in this container
 #   token                           print a token for tests
 #   load-test URL CLIENTS SECONDS   put load on a running Placement; prints a line of JSON each second

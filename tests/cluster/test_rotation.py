@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -96,3 +97,44 @@ def test_no_request_fails(
     assert not before & set(site.pods())
     assert site.restarts() == 0
     record_property("figures", f"replaced in {took:.0f} s, {figures(loads)}")
+
+
+@pytest.mark.parametrize("secrets", AUTH_TYPES[1:], indirect=True)
+def test_no_request_fails_while_a_job_rotates_the_credential(
+    secrets: Secrets, gateway: str, record_property: Callable[[str, object], None]
+) -> None:
+    """By the commands of the page, with the right to change this Secret alone."""
+    site = secrets.site
+    secrets.prepare_job(VALUES)
+    first = site.get("secret", "placement-keystone")["data"]
+    before, started = set(site.pods()), time.monotonic()
+    with no_request_fails(gateway, site.host, log_in(secrets.url, ADMIN).token) as loads:
+        secrets.run_job()
+        site.make("deploy")
+        site.wait_for_pods(2)
+        wait_for_the_end(site, before)
+    assert not before & set(site.pods())
+    second = site.get("secret", "placement-keystone")["data"]
+    assert {key for key in second if second[key] != first[key]} == {"id", "secret"}
+    # The first one stays, and only the new one expires.
+    found = {each["id"]: each["expires_at"] for each in secrets.owned_credentials()}
+    old, new = (b64decode(data["id"]).decode() for data in (first, second))
+    assert (found[old], bool(found[new])) == (None, True)
+    account = f"system:serviceaccount:{site.name}:{site.name}-rotate-credential"
+    assert allowed(site, account) == {"patch secret/placement-keystone"}
+    took = time.monotonic() - started
+    record_property("figures", f"replaced in {took:.0f} s, {figures(loads)}")
+
+
+def allowed(site: Site, account: str) -> set[str]:
+    """Return what an account may do with these objects, other than what every account may."""
+    kinds = ("secret/placement-keystone", "secret/placement-owner", f"deployment/{site.name}")
+    return {
+        f"{verb} {kind}"
+        for verb in ("get", "list", "patch", "update", "delete")
+        for kind in kinds
+        if site.run(
+            "kubectl", "--namespace", site.name, "auth", "can-i", verb, kind, "--as", account
+        ).stdout.strip()
+        == "yes"
+    }

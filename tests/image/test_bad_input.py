@@ -342,6 +342,8 @@ WRONG_ARGUMENTS = (
     "check-keystone now",
     "register now",
     "register --dry-run now",
+    "rotate-credential placement-keystone",
+    "rotate-credential placement-keystone 90 now",
     "token now",
     "load-test http://a 1",
     "load-test http://a 1 1 1",
@@ -354,11 +356,13 @@ BAD_REQUESTS = {
     "token": r"OS_API__AUTH_STRATEGY is not set",
     "smoke-test placement:80": r"placement:80 is not a URL: write it as http://HOST:PORT",
     "smoke-test http://127.0.0.1:1": r"GET http://127.0.0.1:1/ failed: .*refused",
+    "rotate-credential placement-keystone 0": r"DAYS=0 is not a whole number from 1",
     "load-test http://a no 1": r"CLIENTS=no is not a whole number from 1",
     "load-test http://a 1 0": r"SECONDS=0 is not a whole number from 1",
 }
 
 
+ROTATE = ("rotate-credential", "placement-keystone", "90")
 CLOUDS = f"""
 clouds:
   admin:
@@ -448,6 +452,8 @@ def cases() -> dict[str, Case]:
         "check: no Keystone": Case(("check-keystone",), KEYSTONE | WITH_PASSWORD),
         "check: no version": Case(("check-keystone",), KEYSTONE | WITH_PASSWORD | NO_VERSION),
         "check: noauth2": Case(("check-keystone",), NOAUTH),
+        "rotate: noauth2": Case(ROTATE, NOAUTH),
+        "rotate: password": Case(ROTATE, KEYSTONE | WITH_PASSWORD),
         "no schema": Case(("online-data-migrations",), NOAUTH),
     }
 
@@ -572,6 +578,13 @@ def test_check_continues_without_a_keystone(case: str, outcomes: dict[str, Outco
 def test_check_needs_no_keystone_with_noauth2(outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes["check: noauth2"]
     assert (outcome.returncode, outcome.stdout) == (0, "ok: keystone: not used\n")
+
+
+@in_one_container
+@pytest.mark.parametrize("case", ["noauth2", "password"])
+def test_rotation_needs_an_application_credential(case: str, outcomes: dict[str, Outcome]) -> None:
+    message = "set OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE to v3applicationcredential"
+    assert message in refusal(outcomes[f"rotate: {case}"])
 
 
 @in_one_container

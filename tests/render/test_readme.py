@@ -57,6 +57,7 @@ PROGRAMS = {
     "helm",
     "kubectl",
     "make",
+    "openssl",
     "openstack",
     "sudo",
     "uvx",

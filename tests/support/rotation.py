@@ -175,6 +175,28 @@ class Secrets:
         self.credentials.append(created["id"])
         return lambda: [user.call("DELETE", f"{path}/{name}") for name in old[-1:]]
 
+    def owned_credentials(self) -> list[dict[str, Any]]:
+        """Return the application credentials of Placement's user."""
+        user = log_in(self.url, SERVICE)
+        found = user.call("GET", f"/users/{user.id}/application_credentials").json()
+        return list(found["application_credentials"])
+
+    def prepare_job(self, values: str) -> None:
+        """Deploy the CronJob that rotates the application credential, as the page describes."""
+        clouds = blocks(self.site.repository, "yaml")[0].replace("PASSWORD", PASSWORD)
+        (self.site.repository / "values/clouds.yaml").write_text(clouds, encoding="utf-8")
+        [create] = [text for text in blocks(self.site.repository, "console") if "-owner" in text]
+        output(self.site.run("sh", "-euc", f"cd values; {create}"))
+        self.site.set_values(f"{values}credentialRotation: {{ownerSecret: placement-owner}}\n")
+        self.site.make("deploy")
+
+    def run_job(self) -> None:
+        """Rotate the application credential by the command of the page."""
+        [command] = [
+            text for text in blocks(self.site.repository, "console") if "create job" in text
+        ]
+        output(self.site.run("sh", "-euc", command))
+
     def memcache_key(self) -> Finish:
         """Rotate the key of the token cache."""
         change_secret(self.site, "placement-keystone", memcache_secret_key=new_password())

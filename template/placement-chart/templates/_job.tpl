@@ -44,11 +44,11 @@ spec:
   {{- $job | nindent 2 }}
 {{- end -}}
 
-{{/* What a Job needs of secretSettings, from `list . COMPONENT`, as JSON. Two Jobs use neither the database nor
+{{/* What a Job needs of secretSettings, from `list . COMPONENT`, as JSON. Some Jobs use neither the database nor
      memcached. They get the other parts of a database URL, because the image refuses DATABASE_HOST without them. */}}
 {{- define "placement.jobSecrets" -}}
 {{- $secrets := include "placement.withoutNull" (first .).Values.secretSettings | fromJson -}}
-{{- if has (last .) (list "register" "zones") -}}
+{{- if has (last .) (list "register" "rotate-credential" "zones") -}}
 {{- range $name := keys $secrets -}}
 {{- if regexMatch "DATABASE_.*(CONNECTION|PASSWORD)$|MEMCACHE_SECRET_KEY$" $name -}}
 {{- $secrets = omit $secrets $name -}}
@@ -59,7 +59,7 @@ spec:
 {{- end -}}
 
 {{/* The spec of a Job, from `dict "root" . "component" COMPONENT "command" SHELL "hook" BOOL "secrets" SECRETS
-     "variables" VARIABLES`. */}}
+     "variables" VARIABLES "serviceAccount" NAME`. Only a Job with a NAME may send requests to Kubernetes. */}}
 {{- define "placement.job" -}}
 {{- $secrets := merge (dict) (.secrets | default dict) (include "placement.jobSecrets" (list .root .component) | fromJson) -}}
 {{- $root := set (omit .root "Values") "Values" (set (omit .root.Values "secretSettings") "secretSettings" $secrets) -}}
@@ -95,7 +95,7 @@ template:
       {{- include "placement.podLabels" (list $root .component $labels) | nindent 6 }}
   spec:
     restartPolicy: Never
-    {{- include "placement.pod" $root | nindent 4 }}
+    {{- include "placement.pod" (set $root "serviceAccount" .serviceAccount) | nindent 4 }}
     containers:
       - name: {{ .component }}
         command: [/bin/sh, -euc]

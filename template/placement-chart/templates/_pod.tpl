@@ -1,7 +1,10 @@
 {{/* Parts that the pods of the API, the Jobs and the test have in common. */}}
 
 {{- define "placement.pod" -}}
-automountServiceAccountToken: false
+automountServiceAccountToken: {{ not (empty .serviceAccount) }}
+{{- with .serviceAccount }}
+serviceAccountName: {{ . | quote }}
+{{- end }}
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true

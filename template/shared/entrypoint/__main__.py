@@ -53,6 +53,7 @@ COMMANDS = {
     "check-config": Command("server", "check_config", "[--database [--json]]"),
     "check-keystone": Command("keystone", "check_keystone"),
     "register": Command("registration", "register", "[--dry-run]"),
+    "rotate-credential": Command("rotation", "rotate_credential", "SECRET DAYS"),
     "smoke-test": Command("client", "smoke_test", "[URL]"),
     "token": Command("client", "print_token"),
     "load-test": Command("client", "load_test", "URL CLIENTS SECONDS"),

@@ -7,12 +7,15 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from keystoneauth1.exceptions import ClientException
+from keystoneauth1.identity.v3 import ApplicationCredential
+from keystoneauth1.session import Session
 
 from tests.support.containers import PYTHON, Output, flags, logs, new_name, readable, remove
 from tests.support.keystone import User
@@ -90,15 +93,19 @@ class Keystone:
         found["assignments"] = [{"id": json.dumps(each, sort_keys=True)} for each in assignments]
         return {kind: {each["id"]: each for each in items} for kind, items in found.items()}
 
-    def try_register(
+    def try_register(self, *arguments: str, **more: Any) -> Output:
+        """Register Placement, with other logins and variables than the usual ones."""
+        return self.run("/startup.sh", "register", *arguments, **more)
+
+    def run(
         self,
-        *arguments: str,
+        *command: str,
         admin: dict[str, str] | None = None,
         login: dict[str, str] | None = None,
         owner: dict[str, str] | None = None,
         **env: str,
     ) -> Output:
-        """Register Placement, with other logins and variables than the usual ones."""
+        """Run a command in the image, with the login of the administrator as a cloud."""
         auth = {"auth_url": self.url, **(ADMIN if admin is None else admin)}
         clouds = self.folder / "clouds.yaml"
         logins = {"admin": {"auth": auth}}
@@ -123,9 +130,8 @@ class Keystone:
             **URLS,
             **env,
         }
-        command = [self.engine, "exec", *flags(settings), self.container]
         return subprocess.run(
-            [*command, "/startup.sh", "register", *arguments],
+            [self.engine, "exec", *flags(settings), self.container, *command],
             text=True,
             capture_output=True,
             check=False,
@@ -380,3 +386,87 @@ def test_bad_input_changes_nothing(
     assert "hidden" not in done.stderr
     assert PASSWORD not in done.stderr
     assert after == before
+
+
+# Each credential replaces the one before: four days ago, three days ago, and now.
+ROTATIONS = """
+import json
+from datetime import UTC, datetime, timedelta
+from entrypoint import clouds, registration, rotation
+session = clouds.load("placement").session
+user = session.get_user_id()
+manager = registration.identity_client(session).application_credentials
+manager.create("other", user=user)
+found, now = [manager.create("first", user=user)], datetime.now(UTC)
+for days in (4, 3, 0):
+    replaced, since, lifetime = found[-1].id, now - timedelta(days), timedelta(90)
+    found.append(rotation.create_successor(manager, user, replaced, "next", since, lifetime))
+rotation.delete_replaced(manager, user, found[-1].id, now)
+print(json.dumps([[each.name, each.id, each.secret] for each in found]))
+"""
+
+
+@pytest.fixture
+def owner(keystone: Keystone) -> Iterator[User]:
+    """Return the user who owns the application credentials, and delete them later."""
+    owner = keystone.log_in(LOGIN)
+    yield owner
+    for credential in credentials(owner):
+        owner.call("DELETE", f"/users/{owner.id}/application_credentials/{credential['id']}")
+
+
+def credentials(owner: User) -> list[dict[str, Any]]:
+    """Return the application credentials of a user."""
+    path = f"/users/{owner.id}/application_credentials"
+    return list(owner.call("GET", path).json()["application_credentials"])
+
+
+def test_rotated_credential_expires_and_the_last_one_stays(keystone: Keystone, owner: User) -> None:
+    """What was replaced earlier is deleted, and nothing else."""
+    python = ("/opt/placement/bin/python3", "-Ic", ROTATIONS)
+    done = keystone.run(*python, owner=LOGIN)
+    assert done.returncode == 0, done.stderr
+    *deleted, last = done.stdout.splitlines()
+    (_, *first), (second, *_), (_, *third), (_, *fourth) = json.loads(last)
+    assert sorted(deleted) == [
+        "- application credential first",
+        f"- application credential {second}",
+    ]
+    stay = {each["id"]: each for each in credentials(owner)}
+    assert "other" in {each["name"] for each in stay.values()}
+    assert {found[0] for found in (third, fourth)} <= set(stay)
+    expiry = datetime.fromisoformat(stay[fourth[0]]["expires_at"]).replace(tzinfo=UTC)
+    assert timedelta(days=89) < expiry - datetime.now(UTC) < timedelta(days=90)
+    for id, secret in (third, fourth):
+        assert log_in_by_credential(keystone.url, id, secret)
+    with pytest.raises(ClientException):
+        log_in_by_credential(keystone.url, *first)
+
+
+def log_in_by_credential(url: str, id: str, secret: str) -> str:
+    """Return a token of an application credential."""
+    login = ApplicationCredential(
+        url, application_credential_id=id, application_credential_secret=secret
+    )
+    return str(Session(login).get_token())
+
+
+@pytest.mark.parametrize(
+    ("password", "message"),
+    [
+        ("hidden", "refuses the cloud placement: "),
+        (LOGIN["password"], "run rotate-credential in a pod of Kubernetes"),
+    ],
+    ids=["wrong password", "no pod"],
+)
+def test_failed_rotation_creates_no_credential(
+    password: str, message: str, keystone: Keystone, owner: User
+) -> None:
+    command = ("/startup.sh", "rotate-credential", "placement-keystone", "90")
+    owner_login = {**LOGIN, "password": password}
+    done = keystone.run(*command, owner=owner_login, login=CREDENTIAL)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "hidden" not in done.stderr
+    assert credentials(owner) == []
