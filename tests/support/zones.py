@@ -34,10 +34,15 @@ def create_hosts(client: httpx.Client) -> dict[str, str]:
     return hosts
 
 
+def example(repository: Path) -> str:
+    """Return the zones.yaml that the page shows."""
+    [text] = [block for block in blocks(repository, "yaml", PAGE) if "aggregate:" in block]
+    return text
+
+
 def write_zones(repository: Path) -> None:
     """Write zones.yaml as the page shows it."""
-    [text] = [block for block in blocks(repository, "yaml", PAGE) if "aggregate:" in block]
-    (repository / "zones.yaml").write_text(text, encoding="utf-8")
+    (repository / "zones.yaml").write_text(example(repository), encoding="utf-8")
 
 
 def check_candidates(

@@ -7,7 +7,8 @@ set -eu
 engine=$1 image=$2 url=$3
 shift 3
 
-[ -f zones.yaml ] || { echo 'zones.yaml does not exist: docs/zones.md describes it' >&2; exit 1; }
+# For `make zones-export >zones.yaml`, the shell has emptied it already.
+[ -s zones.yaml ] || { echo 'zones.yaml does not exist or is empty: restore it, and export to another file' >&2; exit 1; }
 "$engine" image inspect "$image" >/dev/null 2>&1 ||
     { echo "The image $image does not exist: run \`make build\` first." >&2; exit 1; }
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from entrypoint.errors import StartError
-from entrypoint.zones import file
+from entrypoint.zones import export, file
+from tests.support.template import Render
+from tests.support.zones import example
 
 ONE = "11111111-1111-4111-8111-111111111111"
 TWO = "22222222-2222-4222-8222-222222222222"
@@ -38,6 +43,7 @@ MISTAKES = {
     "no YAML": ("owner: test", "owner: [", "3: this is not YAML"),
     "not YAML at a tab": ("  kvm:\n", "\tkvm:\n", "6: this is not YAML"),
     "two documents": ("zones:\n", "---\nzones:\n", "5: this is not YAML"),
+    "nested too deeply": ("[three]", "[" * 1000, "14: lists or mappings are nested too deeply"),
     "control character": ("kvm:\n", "kvm:\a\n", "6: this is not YAML: delete the control char"),
     "no date": ("owner: test", "owner: 2026-99-99", "1: '2026-99-99' is not valid: put text in"),
     "no number": ("owner: test", "owner: !!int x", "1: 'x' is not valid: put text in quotes"),
@@ -134,6 +140,19 @@ def test_example_in_every_repository_changes_nothing(tmp_path: Path) -> None:
     path.write_text((Path(__file__).parents[3] / "template/zones.yaml").read_text())
     loaded = file.load(str(path))
     assert not [*loaded.traits, *loaded.resource_classes, *loaded.zones, *loaded.pools]
+
+
+def test_first_line_names_the_schema_for_editors(render: Render) -> None:
+    """It names the path from zones.yaml in a repository, where the example is valid."""
+    repository = render({})
+    page = example(repository)
+    assert export.HEAD in page
+    for text in ((repository / "zones.yaml").read_text(), page, export.HEAD):
+        first = text.splitlines()[0]
+        path = repository / first.removeprefix("# yaml-language-server: $schema=")
+        schema = json.loads(path.read_text())
+        jsonschema.Draft7Validator.check_schema(schema)
+        jsonschema.Draft7Validator(schema).validate(yaml.safe_load(text) or {})
 
 
 @pytest.mark.parametrize(("old", "new", "message"), MISTAKES.values(), ids=MISTAKES)

@@ -50,6 +50,14 @@ def test_targets_use_the_placement_at_url(
     assert kvm["aggregate"]["uuid"] in {aggregate["uuid"] for aggregate in aggregates}
 
 
+def test_file_that_the_shell_has_emptied_is_refused(zones_make: Make, tmp_path: Path) -> None:
+    """As in `make zones-export >zones.yaml`, which would lose the owner of the pools."""
+    (tmp_path / "repository/zones.yaml").write_text("", encoding="utf-8")
+    export = zones_make("export", "URL=http://127.0.0.1:9")
+    assert (export.returncode, export.stdout) == (2, "")
+    assert "zones.yaml does not exist or is empty" in export.stderr
+
+
 def test_cloud_is_used_with_its_certificate(zones_make: Make, tmp_path: Path) -> None:
     """The other cloud's certificate may be missing."""
     certificate = tmp_path / "ca.pem"

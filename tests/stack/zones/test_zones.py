@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
 
 from entrypoint.errors import StartError
-from entrypoint.zones import command, difference, export, file, nova, state, write
+from entrypoint.zones import command, difference, export, file, nova, records, state, write
 from entrypoint.zones.api import ATTEMPTS, Placement
 from tests.stack.zones.conftest import Data, Zones
 from tests.support.containers import Server, logs
@@ -145,6 +148,74 @@ def test_export_has_the_names_of_nova(
         for name, uuid in zip(names, (kvm, containers), strict=True):
             assert (found[name].aggregate, found[name].aggregate_name) == (uuid, titles[uuid][0])
     assert "the aggregate two has no availability zone of its own" in capfd.readouterr().err
+
+
+def test_export_keeps_the_zones_of_similar_uuids(
+    zones: Zones, hosts: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Their first digits name a zone, unless another zone has that name."""
+    data = zones.two_zones()
+    start = zones.id[1:9]
+    kvm, containers = (f"{start}-0000-4000-8000-00000000000{digit}" for digit in (1, 2))
+    data["zones"]["kvm"]["aggregate"]["uuid"] = kvm
+    data["zones"]["containers"]["aggregate"]["uuid"] = containers
+    applied(zones, data)
+    short = f"zone-{start}"
+    cases: list[tuple[export.Titles, dict[str, str]]] = [
+        ({}, {kvm: short, containers: f"zone-{containers}"}),
+        ({containers: ("c", short)}, {kvm: f"zone-{kvm}", containers: short}),
+    ]
+    for titles, names in cases:
+        text = export.export(Placement(), titles, zones.id)
+        found = yaml.safe_load(text)["zones"].items()
+        by_aggregate = {zone["aggregate"]["uuid"]: name for name, zone in found}
+        assert by_aggregate.items() >= names.items()
+
+
+def test_export_has_a_zone_for_each_aggregate_of_a_pool(
+    zones: Zones, hosts: dict[str, str]
+) -> None:
+    """Also without hosts, or with hosts that are in the zone of a smaller aggregate."""
+    data = zones.two_zones()
+    kvm, containers = data["zones"].values()
+    kvm["hosts"] = [zones.name("compute-kvm-1")]
+    containers["hosts"] = []
+    zones.put(hosts["kvm-2"], "aggregates", aggregates=[containers["aggregate"]["uuid"]])
+    nfs, large = zones.name("nfs"), str(uuid4())
+    data["zones"]["large"] = {"aggregate": {"name": "large", "uuid": large}, "hosts": []}
+    pool = {"zones": list(data["zones"]), "inventories": {"DISK_GB": {"total": 9}}}
+    data["pools"] = {nfs: pool}
+    zones.run("apply", data)
+    for host, aggregate in (("kvm-1", kvm), ("kvm-2", containers)):
+        zones.put(hosts[host], "aggregates", aggregates=[aggregate["aggregate"]["uuid"], large])
+    exported = yaml.safe_load(zones.run("export").out)
+    zone_of = {zone["aggregate"]["uuid"]: name for name, zone in exported["zones"].items()}
+    assert exported["zones"][zone_of[large]] == {
+        "aggregate": {"name": f"zone-{large[:8]}", "uuid": large},
+        "traits": [],
+        "hosts": [],
+    }
+    assert len(exported["pools"][nfs]["zones"]) == 3
+    assert changed(zones, exported) == {"create": [], "update": [], "delete": []}
+
+
+def test_exported_file_is_valid(zones: Zones) -> None:
+    """It lacks a pool whose creation was interrupted, and a trait with too long a name."""
+    data = zones.two_zones()
+    nfs, other = zones.name("nfs"), zones.new_host("interrupted")
+    data["pools"] = {nfs: {"zones": ["kvm"], "inventories": {"DISK_GB": {"total": 9}}}}
+    zones.run("apply", data)
+    long = zones.custom("LONG").ljust(191, "_")
+    zones.send("PUT", f"/traits/{long}")
+    (pool,) = zones.get(f"/resource_providers?name={nfs}")["resource_providers"]
+    traits = zones.get(f"/resource_providers/{pool['uuid']}/traits")["traits"]
+    zones.put(pool["uuid"], "traits", traits=[*traits, long])
+    zones.put(other, "traits", traits=[records.owned(zones.id)])
+    result = zones.run("export")
+    assert f"the pool {zones.name('interrupted')} is left out" in result.err
+    assert f"the trait {long} is left out" in result.err
+    loaded = file.load(zones.write(yaml.safe_load(result.out)))
+    assert loaded.pools.keys() == {nfs}
 
 
 # ---- Ownership ----
@@ -318,9 +389,11 @@ def test_removal_needs_an_answer(
     data["zones"]["kvm"]["hosts"] = []
     new = zones.new_host("compute-containers-4")
     monkeypatch.setattr(sys.stdin, "readline", lambda: answer)
-    result = zones.run("apply", data)
+    result = zones.run("apply", data, "--json")
     assert result.status == status
-    assert "3 of these changes remove something" in result.out
+    # The question does not break the JSON.
+    assert len(json.loads(result.out)["changes"]) == 4
+    assert "3 of these changes remove something. Continue? [y/N] " in result.err
     assert bool(zones.aggregates(hosts["kvm-1"])) == (status == 1)
     # Without anyone to ask, everything else is written.
     assert result.err.count("pass --yes") == (3 if answer == "" else 0)
@@ -565,6 +638,29 @@ def test_placement_that_refuses_or_does_not_answer_is_one_line(
     assert result.status == 1
     assert message in result.err
     assert "\n" not in result.err
+
+
+@pytest.fixture
+def web_server(tmp_path: Path) -> Iterator[str]:
+    """Serve a page where Placement has its providers, and return the URL of the server."""
+    (tmp_path / "resource_providers").write_text("<html>Log in</html>", encoding="utf-8")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("path", ["", "/page"])
+def test_url_of_something_else_is_one_line(
+    zones: Zones, monkeypatch: pytest.MonkeyPatch, web_server: str, path: str
+) -> None:
+    """Its answers are a page, or that nothing is there."""
+    url = web_server + path
+    monkeypatch.setenv("OS_ENDPOINT", url)
+    result = zones.run("plan", zones.two_zones())
+    assert result.status == 1
+    assert result.err.splitlines()[-1] == f"no Placement answers at {url}: correct the URL"
 
 
 @pytest.mark.parametrize("action", ["plan", "export"])

@@ -61,7 +61,10 @@ class Placement:
     def get(self, path: str) -> dict[str, Any]:
         """Return what Placement answers, or an empty dictionary if it has nothing there."""
         response = self._send("GET", path)
-        found: dict[str, Any] = {} if response.status_code == 404 else response.json()
+        try:
+            found: dict[str, Any] = {} if response.status_code == 404 else response.json()
+        except ValueError as error:
+            raise self._not_found() from error
         return found
 
     def write(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -87,10 +90,18 @@ class Placement:
         refused = f"{method} {path}: {response.status_code} {detail}"
         raise (StartError if response.status_code in (401, 403) else RefusedError)(refused)
 
+    def _not_found(self) -> StartError:
+        """Return the error for the URL of something else."""
+        return StartError(
+            f"no Placement answers at {self._adapter.get_endpoint()}: correct the URL"
+        )
+
     def providers(self, **query: str) -> list[dict[str, Any]]:
         """Return the providers that a query selects."""
-        path = f"/resource_providers?{urlencode(query)}".removesuffix("?")
-        found: list[dict[str, Any]] = self.get(path)["resource_providers"]
+        answer = self.get(f"/resource_providers?{urlencode(query)}".removesuffix("?"))
+        if "resource_providers" not in answer:
+            raise self._not_found()
+        found: list[dict[str, Any]] = answer["resource_providers"]
         return found
 
     def in_use(self, provider: str) -> bool:

@@ -95,7 +95,9 @@ def plan_or_apply(options: argparse.Namespace) -> None:
 
 def confirm(removals: int) -> bool:
     """Ask before anything is removed, and return False if there is no one to ask."""
-    print(f"{removals} of these changes remove something. Continue? [y/N] ", end="", flush=True)
+    question = f"{removals} of these changes remove something. Continue? [y/N] "
+    # Standard output may be JSON.
+    print(question, end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     if answer and answer.strip().lower() not in ("y", "yes"):
         raise StartError("nothing is written")

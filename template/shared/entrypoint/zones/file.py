@@ -25,6 +25,7 @@ INVENTORY = {
     "step_size": 1,
     "allocation_ratio": 1.0,
 }
+SCHEMA = json.loads(files("entrypoint.zones").joinpath("schema.json").read_text("utf-8"))
 # A place in the file, as keys and indexes.
 Location = tuple[str | int, ...]
 Problem = tuple[Location, str]
@@ -83,6 +84,9 @@ class Document:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else 1
             raise StartError(f"{name}:{line}: this is not YAML: {error.problem}") from error
+        except RecursionError as error:
+            line = loader.marks[-1].line + 1
+            raise StartError(f"{name}:{line}: lists or mappings are nested too deeply") from error
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             raise StartError(
@@ -202,8 +206,7 @@ def parse(document: Document) -> File:
 
 def schema_problems(data: Any) -> Iterator[Problem]:
     """Yield what breaks the schema. An empty file is valid."""
-    schema = json.loads(files("entrypoint.zones").joinpath("schema.json").read_text("utf-8"))
-    validator = jsonschema.Draft7Validator(schema)
+    validator = jsonschema.Draft7Validator(SCHEMA)
     error: Any
     for error in validator.iter_errors({} if data is None else data):
         place = tuple(error.absolute_path)
