@@ -162,6 +162,12 @@ class Readme(Cluster, Stack):
         return self.project_name + ("" if "placement" in self.project_name else "-placement")
 
     @property
+    def rotation_cron_job(self) -> str:
+        """The name of a CronJob, as of the chart's placement.cronJobName."""
+        suffix = "-rotate-credential"
+        return self.chart_fullname[: 52 - len(suffix)].removesuffix("-") + suffix
+
+    @property
     def keystone_registration(self) -> list[str]:
         """The commands that register Placement in Keystone."""
         service = f"http://{self.chart_fullname}.{self.project_name}.svc:8778"
