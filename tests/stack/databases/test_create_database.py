@@ -74,6 +74,9 @@ LOCKED = {
     "postgresql": "ALTER ROLE {user} NOLOGIN",
     "mysql": "ALTER USER {user}@'%' ACCOUNT LOCK",
 }
+# The accounts of a user of MySQL or MariaDB, which has one for each host.
+ACCOUNT = "CREATE USER {{user}}@'{host}' IDENTIFIED BY '{{password}}'"
+ACCOUNTS = "SELECT host, authentication_string FROM user WHERE user = '{name}'"
 # The command that another one overtakes, with the second administrator's URL, before a statement.
 OVERTAKEN = f"""
 import os, runpy, subprocess, sys
@@ -243,8 +246,9 @@ def refusal(outcome: Outcome) -> str:
 def test_what_exists_is_completed_or_only_reported(
     server: DatabaseServer, run_batch: RunBatch
 ) -> None:
-    """The rights of an existing user on an existing database are not changed."""
+    """A user with few rights on an existing database keeps them; one without any gets them."""
     admin, limited, user, other, database, latin, few, locked = (Target(server) for _ in range(8))
+    interrupted = Target(server)
     admin.administer(USER, EVERYTHING, database=pattern(limited.name))
     user.administer(USER)
     other.administer(USER, password="other")
@@ -253,6 +257,7 @@ def test_what_exists_is_completed_or_only_reported(
     few.administer(USER, DATABASE)
     few.administer(READING, at=few.name)
     locked.administer(USER, DATABASE, LOCKED)
+    interrupted.administer(USER, DATABASE, password="other")
     name, characters = database.name, CHARACTERS[server.kind]
     owner = f"belongs to postgres: run ALTER DATABASE {name} OWNER TO {name}, or use another"
     expected: dict[Target, tuple[int, list[str]]] = {
@@ -265,6 +270,10 @@ def test_what_exists_is_completed_or_only_reported(
         latin: (1, [f"cannot store all names: create the database with {characters}"]),
         few: (1, [f"error: rights: the user {few.name}", " has no right to "]),
         locked: (1, []),
+        interrupted: (
+            0,
+            [f"changed the password of {interrupted.name}", *interrupted.changes[1:-1]],
+        ),
     }
     cases = {target.name: target.case() for target in expected}
     cases[limited.name] = limited.case(server.url("", admin.name))
@@ -284,18 +293,56 @@ def test_what_exists_is_completed_or_only_reported(
     assert database.exists() == (server.kind == "mysql", True)
 
 
-@pytest.mark.parametrize("beginning", ["CREATE USER", "GRANT"])
+@pytest.mark.parametrize(
+    "server", ["mariadb", pytest.param("mysql8", marks=pytest.mark.only_all)], indirect=True
+)
+def test_account_of_another_host_is_only_reported(
+    server: DatabaseServer, run_batch: RunBatch
+) -> None:
+    """The server prefers it to the account for all hosts, whose password may be right."""
+    network, local = f"{server.address.split('.')[0]}.%", "127.0.0.1"
+    hosts = ([network], ["%", network], [local], [local])
+    users = {Target(server): names for names in hosts}
+    for user, names in users.items():
+        user.administer(*({"mysql": ACCOUNT.format(host=host)} for host in names), password="other")
+    before = {user: accounts(user) for user in users}
+    *refused, remote = users
+    *others, on_the_server = refused
+    outcomes = run_batch({user.name: user.case() for user in (*others, remote)})
+    admin = shown(sa.make_url(server.admin_url()).set(host=local))
+    there = {on_the_server.name: on_the_server.case(admin, host=local)}
+    outcomes |= run_batch(there, f"--network=container:{server.name}")
+    for user in refused:
+        outcome = outcomes[user.name]
+        assert outcome.stdout == ""
+        preferred = f"the account {user.name}@{users[user][-1]} to {user.name}@%, "
+        assert preferred in refusal(outcome)
+        assert accounts(user) == before[user]
+        assert user.exists() == (True, False)
+    assert outcomes[remote.name].stdout.splitlines() == remote.changes
+
+
+def accounts(user: Target) -> list[str]:
+    """Return the hosts of a user of MySQL or MariaDB, with the hash of each password."""
+    return user.server.administer(ACCOUNTS.format(name=user.name)).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("beginning", "has_database"), [("CREATE USER", False), ("GRANT", False), ("GRANT", True)]
+)
 def test_failure_keeps_a_user_that_another_container_has_completed(
-    beginning: str, mariadb: DatabaseServer, newest: str, run: Run
+    beginning: str, has_database: bool, mariadb: DatabaseServer, newest: str, run: Run
 ) -> None:
     """In MySQL and MariaDB, no lock separates the containers."""
     new, limited = Target(mariadb), Target(mariadb)
     limited.administer(USER, ONLY_USERS)
+    if has_database:
+        new.administer(DATABASE)
     env = new.env(mariadb.url("", limited.name))
     script = ("-c", OVERTAKEN, beginning, mariadb.admin_url())
     done = run(newest, *script, env=env, options=(PYTHON,))
     assert done.returncode == 1
-    assert done.stdout.splitlines() == new.changes
+    assert done.stdout.splitlines() == new.changes[: 2 if has_database else 3]
     mariadb.connect(new.url()).connect().close()
 
 

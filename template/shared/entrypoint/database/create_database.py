@@ -4,6 +4,7 @@ import contextlib
 import socket
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -25,6 +26,8 @@ MAINTENANCE = "postgres"
 # the server writes the text in its own language: in another one, the password is not changed.
 WRONG_NUMBER = 1045
 WRONG_TEXT = "password authentication failed"
+# How MySQL and MariaDB refuse a user who has no right on the database.
+NO_RIGHT_NUMBER = 1044
 HAS_DATABASE = {
     "postgresql": "SELECT 1 FROM pg_database WHERE datname = :name",
     "mysql": "SELECT 1 FROM information_schema.schemata WHERE schema_name = :name",
@@ -33,6 +36,15 @@ HAS_USER = {
     "postgresql": "SELECT 1 FROM pg_roles WHERE rolname = :name",
     "mysql": "SELECT 1 FROM mysql.user WHERE user = :name AND host = '%'",
 }
+# Accounts that the server may prefer to the one for all hosts. Those for its own host apply only to
+# clients there.
+OTHER_HOSTS = """
+    SELECT host FROM mysql.user
+    WHERE user = :name AND host NOT IN ('%', '') AND (
+        host NOT IN ('localhost', '127.0.0.1', '::1')
+        OR SUBSTRING_INDEX(USER(), '@', -1) IN ('localhost', '127.0.0.1', '::1')
+    )
+"""
 # The owner of the database, unless the user has the rights of the owner.
 OTHER_OWNER = """
     SELECT owner.rolname FROM pg_database JOIN pg_roles AS owner ON owner.oid = datdba
@@ -104,6 +116,12 @@ def login_error(config: cfg.ConfigOpts) -> Exception | None:
     return None
 
 
+def number_of(error: Exception | None) -> object:
+    """Return the number of an error of MySQL or MariaDB, which oslo.db may have wrapped."""
+    inner = getattr(error, "inner_exception", error)
+    return number(inner) if isinstance(inner, sa_exc.DBAPIError) else None
+
+
 def advice(_: BaseException) -> str:
     """Return what the operator can do when the administrator fails."""
     return (
@@ -163,9 +181,15 @@ class Creation:
         if not self.is_mysql:
             self.execute("SET lock_timeout = '5min'")
             self.connection.execute(sa.select(sa.func.pg_advisory_lock(KEY)))
+        elif host := self.find(OTHER_HOSTS, self.user):
+            raise StartError(
+                f"the server may prefer the account {self.user}@{host} to {self.user}@%, the only"
+                f" one that create-database manages: delete {self.user}@{host}, or set up the"
+                f" database {self.name} and its user yourself"
+            )
         kind = self.url.get_backend_name()
-        has_user = self.exists(HAS_USER[kind], self.user)
-        has_database = self.exists(HAS_DATABASE[kind], self.name)
+        has_user = self.find(HAS_USER[kind], self.user)
+        has_database = self.find(HAS_DATABASE[kind], self.name)
         if has_database:
             with as_administrator(self.admin.set(database=self.name)) as connection:
                 refuse(self.config, connection, checks_of(self.url))
@@ -183,8 +207,13 @@ class Creation:
             if created_user and login_error(self.config):
                 self.execute(f"DROP USER {self.account}", f"deleted the user {self.user}")
             raise
-        if not created_user and self.is_wrong_password(login_error(self.config)):
+        error = None if created_user else login_error(self.config)
+        if self.is_wrong_password(error):
             self.set_password("ALTER USER", f"changed the password of {self.user}")
+            error = login_error(self.config)
+        # Another run has created the user, and was interrupted or is not complete yet.
+        if self.is_mysql and number_of(error) == NO_RIGHT_NUMBER:
+            self.grant()
         return self.changes
 
     def grant(self) -> None:
@@ -203,7 +232,7 @@ class Creation:
             self.execute(f"CREATE DATABASE IF NOT EXISTS {self.database} {characters}", change)
             return
         # Only a member of a role can create a database for it, or a superuser.
-        is_member = self.exists(
+        is_member = self.find(
             "SELECT 1 WHERE pg_has_role(current_user, CAST(:name AS name), 'USAGE')", self.user
         )
         if not is_member:
@@ -238,14 +267,11 @@ class Creation:
 
     def is_wrong_password(self, error: Exception | None) -> bool:
         """Return whether a login fails because of the password, and not for another reason."""
-        inner = getattr(error, "inner_exception", error)
-        if self.is_mysql and isinstance(inner, sa_exc.DBAPIError):
-            return number(inner) == WRONG_NUMBER
-        return WRONG_TEXT in str(inner)
+        return number_of(error) == WRONG_NUMBER if self.is_mysql else WRONG_TEXT in str(error)
 
-    def exists(self, query: str, name: str) -> bool:
-        """Return whether a query for a name has a result."""
-        return self.connection.execute(sa.text(query), {"name": name}).first() is not None
+    def find(self, query: str, name: str) -> Any:
+        """Return the first result of a query for a name, or None."""
+        return self.connection.scalar(sa.text(query), {"name": name})
 
     def execute(self, statement: str, change: str = "", **values: str) -> bool:
         """Execute a statement, print what it has changed, and return whether it has."""
