@@ -174,8 +174,9 @@ class Registration:
         """Refuse a region that Keystone does not have."""
         regions = sorted(region.id for region in self.keystone.regions.list())
         if self.wanted.region not in regions:
+            others = f", only {', '.join(regions)}" if regions else ""
             raise StartError(
-                f"Keystone has no region {self.wanted.region}, only {', '.join(regions)}:"
+                f"Keystone has no region {self.wanted.region}{others}:"
                 f" correct {variable_of(options.KEYSTONE_GROUP, 'region_name')}, or create it with"
                 " `openstack region create`"
             )

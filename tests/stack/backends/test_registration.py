@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from keystoneauth1.session import Session
 
 from tests.support.containers import PYTHON, Output, flags, logs, new_name, readable, remove
 from tests.support.keystone import User
+from tests.support.proxies import NewProxy
 from tests.support.servers import PASSWORD, DevImage, address
 from tests.support.waiting import wait_until
 
@@ -62,6 +64,24 @@ CREDENTIAL = {
 DOMAINS = {"user_domain_name": "Default", "project_domain_name": "Default"}
 ADMIN = {"username": "admin", "password": PASSWORD, "project_name": "admin", **DOMAINS}
 READER = {**ADMIN, "username": "reader"}
+# A Keystone that goes away after some changes.
+GOING_AWAY = """\
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 1m
+    timeout server 1m
+backend changes
+    stick-table type string size 1 store http_req_cnt
+listen keystone
+    bind :5000
+    acl login path /v3/auth/tokens
+    http-request track-sc0 str(all) table changes if {{ method POST PUT }} !login
+    http-request reject if {{ str(all),table_http_req_cnt(changes) gt {number} }}
+    server s0 {server}
+"""
+# The user has no roles yet.
+BEFORE = 7
 KINDS = ("services", "endpoints", "regions", "domains", "projects", "users", "roles")
 
 State = dict[str, dict[str, Any]]
@@ -189,9 +209,20 @@ def empty(keystone: Keystone) -> tuple[State, list[str], State]:
     return before, keystone.register("--dry-run"), keystone.state()
 
 
+@pytest.fixture(scope="module")
+def interrupted(
+    keystone: Keystone, empty: tuple[State, list[str], State], new_proxy: NewProxy
+) -> Output:
+    """Register Placement in a Keystone that goes away meanwhile."""
+    config = GOING_AWAY.format(server=urlsplit(keystone.url).netloc, number=BEFORE)
+    with new_proxy("haproxy", config, 5000) as proxy:
+        admin = {**ADMIN, "auth_url": f"http://{proxy.address}:5000/v3"}
+        return keystone.try_register(admin=admin)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def first(keystone: Keystone, empty: tuple[State, list[str], State]) -> list[str]:
-    """Register Placement, and return what the command prints."""
+def first(keystone: Keystone, interrupted: Output) -> list[str]:
+    """Register Placement in the Keystone that is back, and return what the command prints."""
     return keystone.register()
 
 
@@ -203,8 +234,18 @@ def test_dry_run_prints_the_changes_and_writes_nothing(
     assert after == before
 
 
+def test_interrupted_registration_prints_what_it_has_added(interrupted: Output) -> None:
+    """Another exit status means that the same command may succeed later."""
+    assert interrupted.returncode == 75
+    assert interrupted.stdout.splitlines() == ADDED[:BEFORE]
+    assert "does not answer" in interrupted.stderr
+    assert interrupted.stderr.count("\n") == 1
+    assert not [password for password in (PASSWORD, "a$b") if password in interrupted.stderr]
+
+
 def test_registration_adds_what_is_missing(keystone: Keystone, first: list[str]) -> None:
-    assert first == ADDED
+    """It completes the interrupted one."""
+    assert first == ADDED[BEFORE:]
     state = keystone.state()
     [service] = [each for each in state["services"].values() if each["type"] == "placement"]
     assert {
@@ -349,6 +390,22 @@ def test_several_services_with_endpoints_are_refused(keystone: Keystone) -> None
         assert keystone.state() == before
     finally:
         keystone.admin.call("DELETE", f"/services/{other}")
+
+
+def test_keystone_without_any_region_is_reported(keystone: Keystone) -> None:
+    admin = keystone.admin
+    endpoints = {id: each["region_id"] for id, each in keystone.state()["endpoints"].items()}
+    for endpoint in endpoints:
+        admin.call("PATCH", f"/endpoints/{endpoint}", json={"endpoint": {"region_id": None}})
+    admin.call("DELETE", f"/regions/{REGION}")
+    try:
+        done = keystone.try_register()
+    finally:
+        admin.call("PUT", f"/regions/{REGION}", json={"region": {}})
+        for endpoint, region in endpoints.items():
+            admin.call("PATCH", f"/endpoints/{endpoint}", json={"endpoint": {"region_id": region}})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"Keystone has no region {REGION}: correct " in done.stderr
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
