@@ -15,13 +15,19 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from extensions.deployment import Deployment
 from tests.cluster.conftest import SMALL_REQUESTS, NewSite
 from tests.support.certificates import certificate
 from tests.support.cluster_servers import URLS
-from tests.support.deployments import changed_secret, check_deployment, check_missing_secrets
+from tests.support.deployments import (
+    changed_secret,
+    check_deployment,
+    check_missing_secrets,
+    cluster_problems,
+)
 from tests.support.load import Load, light_load
 from tests.support.rotation import (
     ADMIN,
@@ -155,6 +161,20 @@ def test_the_deploy_has_registered_placement(site: Site) -> None:
     }
     assert "clouds.yaml" not in json.dumps(site.pods())
     assert "ok: registration: " in site.kubectl("logs", f"job/{site.name}-register")
+
+
+def test_doctor_prints_the_warnings_of_the_registration(site: Site) -> None:
+    """Of its last run, which here is the one after Nova's user was created without a role."""
+    hooks = yaml.safe_load_all(site.helm("get", "hooks", site.name))
+    [job] = [each for each in hooks if each["metadata"]["name"] == f"{site.name}-register"]
+    with keystone(site) as url:
+        admin = log_in(url, ADMIN)
+        nova = admin.create("user", "/users", name="nova")["id"]
+        site.kubectl("replace", "--force", "--filename", "-", stdin=json.dumps(job))
+        site.kubectl("wait", f"job/{site.name}-register", "--for=condition=complete")
+        admin.call("DELETE", f"/users/{nova}")
+    [problem] = cluster_problems(site)
+    assert problem.startswith("role: the user nova lacks the role service")
 
 
 def test_a_cloud_has_the_zones_of_the_file(
