@@ -44,15 +44,17 @@ spec:
   {{- $job | nindent 2 }}
 {{- end -}}
 
-{{/* What a Job needs of secretSettings, from `list . COMPONENT`, as JSON. Some Jobs use neither the database nor
-     memcached. They get the other parts of a database URL, because the image refuses DATABASE_HOST without them. */}}
+{{/* What a Job needs of secretSettings, from `list . COMPONENT`, as JSON: not the passwords of a server that it does not
+     use. The image refuses DATABASE_HOST without the other parts of a database URL, and an application credential
+     without its secret. */}}
 {{- define "placement.jobSecrets" -}}
 {{- $secrets := include "placement.withoutNull" (first .).Values.secretSettings | fromJson -}}
-{{- if has (last .) (list "register" "rotate-credential" "zones") -}}
+{{- $database := "DATABASE_.*(CONNECTION|PASSWORD)$|MEMCACHE_SECRET_KEY$" -}}
+{{- $keystone := "^OS_KEYSTONE_AUTHTOKEN__(PASSWORD|MEMCACHE_SECRET_KEY)$" -}}
+{{- $unused := dict "create-database" $keystone "register" $database "rotate-credential" $database "zones" $database -}}
 {{- range $name := keys $secrets -}}
-{{- if regexMatch "DATABASE_.*(CONNECTION|PASSWORD)$|MEMCACHE_SECRET_KEY$" $name -}}
+{{- if regexMatch (get $unused (last $) | default "^$") $name -}}
 {{- $secrets = omit $secrets $name -}}
-{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $secrets -}}
