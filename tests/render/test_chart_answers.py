@@ -24,12 +24,16 @@ from tests.support.template import load
 from tests.support.variants import every_variant
 
 ADMIN_SECRET = "keystone-admin"
-# The Job that registers Placement is a client of Keystone alone.
+# Secrets of servers that a Job does not use.
 UNUSED = {
+    "create-database": {
+        "OS_KEYSTONE_AUTHTOKEN__PASSWORD",
+        "OS_KEYSTONE_AUTHTOKEN__MEMCACHE_SECRET_KEY",
+    },
     "register": {
         "OS_PLACEMENT_DATABASE__CONNECTION",
         "OS_KEYSTONE_AUTHTOKEN__MEMCACHE_SECRET_KEY",
-    }
+    },
 }
 
 
