@@ -75,13 +75,14 @@ def test_nova_and_the_file_leave_each_other_alone(
     empty: dict[str, list[str]] = {"create": [], "update": [], "delete": []}
     assert changed(zones, data) == empty
 
-    # Someone moves the host in Nova. The plan shows it, until the file agrees.
+    # Someone moves the host in Nova. The plan shows it, and apply waits, until the file agrees.
     nova(f"remove {kvm['aggregate']['uuid']}")
     nova(f"add {containers['aggregate']['uuid']}")
-    plan = zones.run("plan", data)
-    assert plan.status == 2
-    assert f"+ aggregate kvm ({kvm['aggregate']['uuid']})" in plan.out
-    assert f"{name} is in the aggregate containers" in plan.err
+    for action, status in (("plan", 2), ("apply", 0)):
+        result = zones.run(action, data)
+        assert result.status == status
+        assert f"{name} is in the aggregate containers" in result.err
+        assert zones.aggregates(host) == {containers["aggregate"]["uuid"]}
     kvm["hosts"], moved = [], [name, *containers["hosts"]]
     containers["hosts"] = moved
     applied(zones, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import os_resource_classes
+import os_traits
 import pytest
 import yaml
 
@@ -288,19 +291,36 @@ def test_aggregate_that_nova_has_stays(zones: Zones, hosts: dict[str, str]) -> N
 
 
 def test_drift_is_planned_again(zones: Zones, hosts: dict[str, str]) -> None:
-    """Also the membership of a host that someone else has moved."""
     data = zones.two_zones()
     applied(zones, data)
-    other = data["zones"]["containers"]["aggregate"]["uuid"]
-    zones.put(hosts["kvm-1"], "aggregates", aggregates=[other])
+    zones.put(hosts["kvm-1"], "aggregates", aggregates=[])
     zones.put(hosts["kvm-2"], "traits", traits=[])
     plan = zones.run("plan", data)
     assert plan.status == 2
     assert f"    + aggregate kvm ({data['zones']['kvm']['aggregate']['uuid']})" in plan.out
     assert f"    + trait {data['traits'][0]}" in plan.out
-    assert f"{zones.name('compute-kvm-1')} is in the aggregate containers" in plan.err
-    zones.put(hosts["kvm-1"], "aggregates", aggregates=[])
     applied(zones, data)
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+def test_host_that_someone_else_has_in_another_zone_stays_there(
+    zones: Zones, hosts: dict[str, str], is_moved: bool
+) -> None:
+    """Nova may have moved it, or had it there before. It is never in two zones."""
+    data, host = zones.two_zones(), hosts["kvm-1"]
+    if is_moved:
+        applied(zones, data)
+    other = data["zones"]["containers"]["aggregate"]["uuid"]
+    zones.put(host, "aggregates", aggregates=[other])
+    result = zones.run("apply", data)
+    assert result.status == 0
+    assert f"{zones.name('compute-kvm-1')} is in the aggregate containers" in result.err
+    assert zones.name("compute-kvm-1") not in result.out
+    assert zones.aggregates(host) == {other}
+    assert bool(zones.traits(host)) == is_moved
+    zones.put(host, "aggregates", aggregates=[])
+    applied(zones, data)
+    assert zones.aggregates(host) == {data["zones"]["kvm"]["aggregate"]["uuid"]}
 
 
 def test_host_with_allocations_stays_in_its_zone(zones: Zones, hosts: dict[str, str]) -> None:
@@ -365,6 +385,91 @@ def test_pool_is_shared_with_the_hosts_of_its_zones(zones: Zones, hosts: dict[st
     assert changed(zones, data)["delete"] == [nfs]
     applied(zones, data)
     assert not zones.get(f"/resource_providers?name={nfs}")["resource_providers"]
+
+
+@pytest.fixture
+def nfs(zones: Zones, hosts: dict[str, str]) -> tuple[Data, Data, str]:
+    """Apply a file with a pool; return the file, the entry of the pool, and its UUID."""
+    data, name = zones.two_zones(), zones.name("nfs")
+    entry: Data = {"zones": ["kvm"], "inventories": {"DISK_GB": {"total": 100}}}
+    data["pools"] = {name: entry}
+    applied(zones, data)
+    (pool,) = zones.get(f"/resource_providers?name={name}")["resource_providers"]
+    return data, entry, pool["uuid"]
+
+
+def test_pool_with_allocations_stays_in_its_zones(
+    zones: Zones, nfs: tuple[Data, Data, str]
+) -> None:
+    """Its consumers are on hosts there. It may join other zones."""
+    data, entry, pool = nfs
+    kvm, containers = (zone["aggregate"]["uuid"] for zone in data["zones"].values())
+    consumer = zones.allocate(pool, {"DISK_GB": 5})
+    entry["zones"] = ["containers"]
+    result = zones.run("apply", data, "--yes")
+    assert result.status == 0
+    assert f"the pool {zones.name('nfs')} stays in its zones, because it has" in result.err
+    assert zones.aggregates(pool) == {kvm, containers}
+    zones.send("DELETE", consumer)
+    applied(zones, data)
+    assert zones.aggregates(pool) == {containers}
+
+
+def test_pool_that_is_used_meanwhile_keeps_what_it_has(
+    zones: Zones, nfs: tuple[Data, Data, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An allocation that comes after the plan is a problem, not only a warning."""
+    data, entry, pool = nfs
+    original = Placement.get
+
+    def get(self: Placement, path: str) -> Any:
+        if path == f"/resource_providers/{pool}":
+            zones.allocate(pool, {"DISK_GB": 60})
+        return original(self, path)
+
+    entry["inventories"]["DISK_GB"] = {"total": 50}
+    with monkeypatch.context() as patch:
+        patch.setattr(Placement, "get", get)
+        result = zones.run("apply", data)
+    message = f"the inventory DISK_GB of the pool {zones.name('nfs')} stays as it is, because 60"
+    assert (result.status, message in result.err) == (1, True)
+    again = zones.run("apply", data)
+    assert (again.status, message in again.err) == (0, True)
+
+
+def test_renamed_pool_is_still_the_same(zones: Zones, nfs: tuple[Data, Data, str]) -> None:
+    data, _, pool = nfs
+    new, old = zones.name("renamed"), zones.name("nfs")
+    zones.send("PUT", f"/resource_providers/{pool}", {"name": new})
+    assert changed(zones, data) == {"create": [], "update": [old], "delete": []}
+    applied(zones, data)
+    assert zones.get(f"/resource_providers/{pool}")["name"] == old
+
+
+def test_pool_of_an_interrupted_apply_is_no_host(
+    zones: Zones, hosts: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its UUID shows its owner before its trait does, also when its file no longer has it."""
+    data, nfs, original = zones.two_zones(), zones.name("nfs"), Placement.write
+    data["pools"] = {nfs: {"zones": ["kvm"], "inventories": {"DISK_GB": {"total": 1}}}}
+
+    def write(self: Placement, method: str, path: str, *body: Any) -> Any:
+        answer = original(self, method, path, *body)
+        if method == "POST":
+            raise KeyboardInterrupt
+        return answer
+
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Placement, "write", write)
+        zones.run("apply", data)
+    (pool,) = zones.get(f"/resource_providers?name={nfs}")["resource_providers"]
+    assert not zones.get(f"/resource_providers/{pool['uuid']}/traits")["traits"]
+    other = {**zones.two_zones(), "owner": f"{zones.id}-b"}
+    other["zones"] = {"kvm": {**other["zones"]["kvm"], "hosts": [zones.name("*")]}}
+    assert nfs not in changed(zones, other)["update"]
+    del data["pools"]
+    assert changed(zones, data)["delete"] == [nfs]
+    applied(zones, data)
 
 
 def test_provider_of_someone_else_is_no_pool(zones: Zones, hosts: dict[str, str]) -> None:
@@ -566,6 +671,24 @@ def test_other_clients_may_change_a_host_meanwhile(
     applied(zones, data)
 
 
+def test_names_are_created_before_anything_has_them(
+    zones: Zones, server: Server, engine: str, hosts: dict[str, str]
+) -> None:
+    """A flavor that names a missing trait fails each boot. The log has the order of requests."""
+    data, slot = zones.two_zones(), zones.custom("SLOT")
+    data["resource_classes"] = [slot]
+    data["traits"].append(zones.custom("ONLY_IN_FLAVORS"))
+    data["pools"] = {zones.name("nfs"): {"zones": ["kvm"], "inventories": {slot: {"total": 1}}}}
+    before = logs(engine, server.name).splitlines()
+    applied(zones, data)
+    lines = logs(engine, server.name).splitlines()[len(before) :]
+    paths = [found[1] for line in lines if (found := re.search(r'"(?:PUT|POST) ([^" ]+)', line))]
+    names = [path for path in paths if path.startswith(("/traits/", "/resource_classes/"))]
+    assert {f"/traits/{name}" for name in data["traits"]} < set(names)
+    assert f"/resource_classes/{slot}" in names
+    assert paths[: len(names)] == names
+
+
 def test_second_apply_writes_nothing(
     zones: Zones, server: Server, engine: str, hosts: dict[str, str]
 ) -> None:
@@ -604,11 +727,39 @@ def test_host_that_does_not_exist_is_a_warning_with_the_nearest_name(
 ) -> None:
     data = zones.two_zones()
     applied(zones, data)
-    data["zones"]["kvm"]["hosts"].append(zones.name("compute-kwm-1"))
+    data["zones"]["kvm"]["hosts"] = [
+        zones.name(f"compute-{name}") for name in ("kvm-[23]", "kwm-1")
+    ]
     result = zones.run("plan", data)
     assert result.status == 2
     assert "zones.yaml:14: Placement has no host" in result.err
     assert f"did you mean {zones.name('compute-kvm-1')}?" in result.err
+
+
+def test_many_missing_hosts_have_few_hints(zones: Zones) -> None:
+    """Each hint takes a comparison with all hosts. One that is already in a zone is no hint."""
+    data, number = zones.two_zones(), 300
+    there, missing, other = (
+        [f"{zone}-{index:04}" for index in range(number)] for zone in ("kvm", "kwm", "kvvm")
+    )
+    del data["zones"]["containers"]
+    data["zones"]["kvm"]["hosts"] = [*there, *missing]
+    wanted = file.load(zones.write(data))
+
+    def warnings(*names: str) -> list[str]:
+        """Return the warnings of a Placement with hosts of these names."""
+        hosts = {name: state.Host(name, name) for name in names}
+        found: list[str] = []
+        current = state.State(set(), set(), hosts, {}, {}, {})
+        difference.zones_of_hosts(wanted, current, found)
+        return found
+
+    assert [text for text in warnings(*there) if text.endswith(" has no host kwm-0007")]
+    assert not [text for text in warnings(*there) if "did you mean" in text]
+    found = warnings(*there, *other)
+    assert len(found) == number
+    assert found[7].endswith(" has no host kwm-0007: did you mean kvvm-0007?")
+    assert len([text for text in found if "did you mean" in text]) == difference.HINTS
 
 
 def test_host_of_two_zones_is_refused(zones: Zones, everything: Callable[[], Any]) -> None:
@@ -618,6 +769,32 @@ def test_host_of_two_zones_is_refused(zones: Zones, everything: Callable[[], Any
     result = zones.run("apply", data)
     assert result.status == 1
     assert "is also in the zone kvm (zones.yaml:" in result.err
+    assert everything() == before
+
+
+@pytest.mark.parametrize(("line", "name"), [(26, "HW_NEW"), (31, "NEW_GB")])
+def test_name_that_placement_is_too_old_for_is_refused(
+    zones: Zones,
+    everything: Callable[[], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    line: int,
+    name: str,
+) -> None:
+    """The libraries here are newer than the ones of that Placement."""
+    monkeypatch.setattr(os_traits, "HW_NEW", "HW_NEW", raising=False)
+    monkeypatch.setattr(os_resource_classes, "STANDARDS", ["VCPU", "DISK_GB", "NEW_GB"])
+    data, before = zones.two_zones(), everything()
+    traits, classes = {"HW_CPU_X86_AVX2", name}, {"DISK_GB", name}
+    data["pools"] = {
+        "nfs": {
+            "zones": ["kvm"],
+            "traits": sorted(traits - {"NEW_GB"}),
+            "inventories": {each: {"total": 1} for each in sorted(classes - {"HW_NEW"})},
+        }
+    }
+    result = zones.run("apply", data)
+    assert result.status == 1
+    assert f"zones.yaml:{line}: this Placement is too old for {name}: remove it" in result.err
     assert everything() == before
 
 

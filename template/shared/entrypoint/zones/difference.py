@@ -10,7 +10,8 @@ from entrypoint.zones.api import Placement, at_once
 from entrypoint.zones.file import File, Pool, Zone
 from entrypoint.zones.state import Host, OwnPool, State
 
-Inventories = dict[str, dict[str, float]]
+# How many hosts that Placement does not have get a hint.
+HINTS = 10
 
 
 @dataclass(frozen=True)
@@ -97,12 +98,15 @@ def compare(placement: Placement, file: File, state: State) -> Difference:
 
 def check(file: File, state: State) -> None:
     """Refuse what this Placement does not have, and pools that belong to someone else."""
-    groups = [("zones", zone.name, zone.traits) for zone in file.zones.values()]
-    groups += [("pools", pool.name, pool.traits) for pool in file.pools.values()]
-    for kind, name, traits in groups:
-        for trait in sorted(traits - state.traits - set(file.traits)):
-            place = file.at(kind, name, "traits")
-            raise StartError(f"{place}: this Placement is too old for the trait {trait}: remove it")
+    known = {*state.traits, *file.traits, *state.resource_classes, *file.resource_classes}
+    groups = [("zones", zone.name, "traits", zone.traits) for zone in file.zones.values()]
+    for pool in file.pools.values():
+        groups.append(("pools", pool.name, "traits", pool.traits))
+        groups.append(("pools", pool.name, "inventories", frozenset(pool.inventories)))
+    for kind, name, key, used in groups:
+        for each in sorted(used - known):
+            place = file.at(kind, name, key, each)
+            raise StartError(f"{place}: this Placement is too old for {each}: remove it")
     for name in file.pools:
         uuid = state.names.get(name)
         if uuid not in (None, records.pool_uuid(file.owner, name)):
@@ -116,19 +120,24 @@ def zones_of_hosts(file: File, state: State, warnings: list[str]) -> dict[str, Z
     """Return the zone of each host, by its UUID; refuse a host in two zones."""
     by_name = {host.name: uuid for uuid, host in state.hosts.items()}
     found: dict[str, tuple[Zone, str]] = {}
+    missing = []
     for zone in file.zones.values():
         for index, pattern in enumerate(zone.hosts):
             place = file.at("zones", zone.name, "hosts", index)
             matching = [pattern] if pattern in by_name else fnmatch.filter(by_name, pattern)
             if not matching:
-                hint = names.did_you_mean(pattern, by_name)
-                warnings.append(f"{place}: Placement has no host {pattern}{hint}")
+                missing.append((place, pattern))
             for name in matching:
                 other, first = found.setdefault(by_name[name], (zone, place))
                 if other != zone:
                     raise StartError(
                         f"{place}: the host {name} is also in the zone {other.name} ({first})"
                     )
+    others = [name for name, uuid in by_name.items() if uuid not in found]
+    for index, (place, pattern) in enumerate(missing):
+        # Each hint takes a comparison with every host that is in no zone.
+        hint = names.did_you_mean(pattern, others) if index < HINTS else ""
+        warnings.append(f"{place}: Placement has no host {pattern}{hint}")
     return {uuid: zone for uuid, (zone, _) in found.items()}
 
 
@@ -141,23 +150,23 @@ def host_changes(
         zone = zones.get(uuid)
         traits = zone.traits if zone else frozenset()
         aggregates = frozenset([zone.aggregate] if zone else [])
-        for aggregate in sorted(host.aggregates & titles.keys() - aggregates):
-            if aggregate not in host.recorded_aggregates:
-                title = titles[aggregate]
-                warnings.append(
-                    f"{host.name} is in the aggregate {title}, which the file does not say and did"
-                    f" not add: `openstack aggregate remove host {title} {host.name}`"
-                )
+        others = host.aggregates & titles.keys() - aggregates - host.recorded_aggregates
+        for title in sorted(titles[aggregate] for aggregate in others):
+            warnings.append(
+                f"{host.name} is in the aggregate {title}, which the file does not say and did"
+                f" not add: `openstack aggregate remove host {title} {host.name}`"
+            )
         change = HostChange(
             "~",
             "host",
             host.name,
             host=host,
             zone=zone,
-            add_traits=traits - host.traits,
+            # Nothing while it is in a zone of someone else: it would be in two zones.
+            add_traits=frozenset() if others else traits - host.traits,
             # Also what has disappeared: its record is removed.
             remove_traits=frozenset(host.recorded_traits - traits),
-            add_aggregates=aggregates - host.aggregates,
+            add_aggregates=frozenset() if others else aggregates - host.aggregates,
             remove_aggregates=frozenset(host.recorded_aggregates - aggregates),
         )
         details = [
@@ -196,20 +205,22 @@ def stays(name: str) -> str:
 
 def pool_changes(file: File, state: State, warnings: list[str]) -> Iterator[PoolChange]:
     """Yield the changes of pools, and note what stays because of its allocations."""
-    for name, pool in file.pools.items():
-        before = state.pools.get(name)
-        uuid = records.pool_uuid(file.owner, name)
-        inventories, kept = wanted_inventories(before, pool)
+    wanted = {records.pool_uuid(file.owner, name): pool for name, pool in file.pools.items()}
+    for uuid, pool in wanted.items():
+        before = state.pools.get(uuid)
+        possible, kept = keep_used(before, pool)
         warnings += kept
-        details = tuple(pool_details(file, before, pool, inventories))
+        details = tuple(pool_details(file, before, possible))
         if details:
-            yield PoolChange("~" if before else "+", "pool", name, details, uuid=uuid, pool=pool)
-    for name, before in state.pools.items():
-        if name not in file.pools:
+            sign = "~" if before else "+"
+            yield PoolChange(sign, "pool", pool.name, details, uuid=uuid, pool=possible)
+    for uuid, before in state.pools.items():
+        if uuid not in wanted:
             if any(before.used.values()):
-                warnings.append(f"the pool {name} stays, because it has allocations: {before.used}")
+                reason = f"because it has allocations: {before.used}"
+                warnings.append(f"the pool {before.name} stays, {reason}")
             else:
-                yield PoolChange("-", "pool", name, uuid=before.uuid, pool=None)
+                yield PoolChange("-", "pool", before.name, uuid=uuid, pool=None)
 
 
 def wanted_traits(file: File, pool: Pool) -> set[str]:
@@ -217,11 +228,11 @@ def wanted_traits(file: File, pool: Pool) -> set[str]:
     return {*pool.traits, records.owned(file.owner)}
 
 
-def pool_details(
-    file: File, before: OwnPool | None, pool: Pool, inventories: Inventories
-) -> Iterator[str]:
+def pool_details(file: File, before: OwnPool | None, pool: Pool) -> Iterator[str]:
     """Yield the details of a pool's changes."""
-    old = before.inventories if before else {}
+    if before and before.name != pool.name:
+        yield f"~ name {before.name} -> {pool.name}"
+    old, inventories = before.inventories if before else {}, pool.inventories
     for name in sorted(inventories.keys() | old.keys()):
         if name not in inventories:
             yield f"- inventory {name}"
@@ -244,19 +255,24 @@ def pool_details(
             yield f"- {kind} {titles.get(name, name)}"
 
 
-def wanted_inventories(before: OwnPool | None, pool: Pool) -> tuple[Inventories, list[str]]:
-    """Return the inventories to write, without taking away what is used, and warnings."""
-    wanted = dict(pool.inventories)
-    warnings: list[str] = []
-    if not before:
-        return wanted, warnings
+def keep_used(before: OwnPool | None, pool: Pool) -> tuple[Pool, list[str]]:
+    """Return the pool without changes that take away what is used, and warnings about them."""
+    if not before or not any(before.used.values()):
+        return pool, []
+    inventories = dict(pool.inventories)
+    warnings = []
     for name, used in before.used.items():
-        new = wanted.get(name)
+        new, old = inventories.get(name), before.inventories[name]
         room = (new["total"] - new["reserved"]) * new["allocation_ratio"] if new else 0
-        if used > room:
-            wanted[name] = before.inventories[name]
+        if used > room and new != old:
+            inventories[name] = old
             warnings.append(
                 f"the inventory {name} of the pool {pool.name} stays as it is, because {used} of it"
                 " are allocated"
             )
-    return wanted, warnings
+    if before.aggregates - pool.aggregates:
+        warnings.append(
+            f"the pool {pool.name} stays in its zones, because it has allocations: {before.used}"
+        )
+    aggregates = pool.aggregates | before.aggregates
+    return replace(pool, inventories=inventories, aggregates=aggregates), warnings

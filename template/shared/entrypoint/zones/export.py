@@ -34,7 +34,7 @@ def export(placement: Placement, titles: Titles, owner: str = DEFAULT_OWNER) -> 
         if name not in traits:
             report(f"warning: the trait {name} is left out, because its name is too long")
     classes = placement.get("/resource_classes")["resource_classes"]
-    mark, owners = records.owned(owner), pools_by_owner(placement, existing)
+    mark, owners = records.owned(owner), pools_by_owner(placement, existing, providers)
     owned = owners.get(mark, set())
     pools = list(finished_pools(placement, [e for e in providers if e["uuid"] in owned]))
     all_pools = owned.union(*owners.values())

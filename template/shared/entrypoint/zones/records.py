@@ -17,6 +17,11 @@ def owned(owner: str) -> str:
     return f"{OWNED}{word(owner)}"
 
 
+def owner(mark: str) -> str:
+    """Return the owner that such a trait names."""
+    return mark.removeprefix(OWNED).lower().replace("_", "-")
+
+
 def prefix(owner: str) -> str:
     """Return the beginning of all records about additions. No owner's name contains two hyphens."""
     return f"CUSTOM_ADDED_BY_{word(owner)}__"

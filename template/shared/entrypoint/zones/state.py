@@ -7,6 +7,7 @@ requests thus depends on the file, but not on the number of hosts.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from entrypoint.zones import records
 from entrypoint.zones.api import Placement, at_once
@@ -48,6 +49,7 @@ class State:
     resource_classes: set[str]
     hosts: dict[str, Host]
     pools: dict[str, OwnPool]
+    """The pools of the file, by UUID."""
     trees: dict[str, list[str]]
     """The UUIDs of all providers in the tree of each host."""
     names: dict[str, str]
@@ -60,9 +62,8 @@ def read(placement: Placement, file: File) -> State:
     traits = set(placement.get("/traits")["traits"])
     classes = {entry["name"] for entry in placement.get("/resource_classes")["resource_classes"]}
     mark = records.owned(file.owner)
-    owners = pools_by_owner(placement, traits)
-    expected = {records.pool_uuid(file.owner, name) for name in file.pools}
-    own = owners.get(mark, set()) | expected
+    owners = pools_by_owner(placement, traits, providers)
+    own = owners.get(mark, set())
     pools_of_all = own.union(*owners.values())
     hosts = {
         each["uuid"]: Host(each["uuid"], each["name"])
@@ -79,18 +80,29 @@ def read(placement: Placement, file: File) -> State:
         traits=traits,
         resource_classes=classes,
         hosts=hosts,
-        pools={pool.name: pool for pool in pools},
+        pools={pool.uuid: pool for pool in pools},
         trees=trees,
         names={each["name"]: each["uuid"] for each in providers},
     )
 
 
-def pools_by_owner(placement: Placement, traits: Iterable[str]) -> dict[str, set[str]]:
-    """Return the UUIDs of the providers that files have created, by the trait of the owner."""
+def pools_by_owner(
+    placement: Placement, traits: Iterable[str], providers: list[dict[str, Any]]
+) -> dict[str, set[str]]:
+    """Return the UUIDs of the providers that files have created, by the trait of the owner.
+
+    An interrupted `apply` may leave one without this trait. Its UUID still follows from its name.
+    """
     owners = [name for name in traits if name.startswith(records.OWNED)]
     found = at_once(lambda owner: placement.providers(required=owner), owners)
     return {
-        owner: {each["uuid"] for each in pools} for owner, pools in zip(owners, found, strict=True)
+        owner: {each["uuid"] for each in marked}
+        | {
+            each["uuid"]
+            for each in providers
+            if each["uuid"] == records.pool_uuid(records.owner(owner), each["name"])
+        }
+        for owner, marked in zip(owners, found, strict=True)
     }
 
 

@@ -11,8 +11,8 @@ from entrypoint.zones.difference import (
     HostChange,
     PoolChange,
     in_use,
+    keep_used,
     stays,
-    wanted_inventories,
     wanted_traits,
 )
 from entrypoint.zones.file import File
@@ -94,23 +94,25 @@ class Writer:
         return None
 
     def pool(self, change: PoolChange) -> str | None:
-        """Create a pool, or write what differs from the file."""
+        """Create a pool, or write what differs from the file; return what has become used."""
         assert change.pool
         path = f"/resource_providers/{change.uuid}"
-        if not self.placement.get(path):
+        found = self.placement.get(path)
+        if not found:
             body = {"name": change.name, "uuid": change.uuid}
             self.placement.write("POST", "/resource_providers", body)
+        elif found["name"] != change.name:
+            self.placement.write("PUT", path, {"name": change.name})
         before = read_pool(self.placement, change.uuid, change.name)
-        inventories, _ = wanted_inventories(before, change.pool)
-        traits, generation = wanted_traits(self.file, change.pool), before.generation
+        pool, kept = keep_used(before, change.pool)
+        traits, generation = wanted_traits(self.file, pool), before.generation
         if traits != before.traits:
             generation = self.put(f"{path}/traits", generation, traits=sorted(traits))
-        if inventories != before.inventories:
-            generation = self.put(f"{path}/inventories", generation, inventories=inventories)
-        if change.pool.aggregates != before.aggregates:
-            aggregates = sorted(change.pool.aggregates)
-            self.put(f"{path}/aggregates", generation, aggregates=aggregates)
-        return None
+        if pool.inventories != before.inventories:
+            generation = self.put(f"{path}/inventories", generation, inventories=pool.inventories)
+        if pool.aggregates != before.aggregates:
+            self.put(f"{path}/aggregates", generation, aggregates=sorted(pool.aggregates))
+        return "; ".join(kept) or None
 
     def delete_pool(self, change: PoolChange) -> str | None:
         """Delete a pool. Placement refuses if it has allocations."""
