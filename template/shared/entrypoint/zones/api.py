@@ -22,7 +22,8 @@ TOKEN_VARIABLE = "OS_TOKEN"
 CA_VARIABLE = "OS_CACERT"
 # The first version with all that this program uses: the newest part is a reserved inventory.
 VERSION = "1.26"
-CONFLICT = "placement.concurrent_update"
+# Another client has written at the same time, or has just created the same provider.
+CONFLICTS = ("placement.concurrent_update", "placement.duplicate_name")
 # Requests at the same time. More would only wait for each other in Placement.
 THREADS = 8
 # How often a write that conflicts with another client is tried, each time with what is there then.
@@ -85,7 +86,9 @@ class Placement:
         except (ValueError, KeyError, TypeError):
             answer = {"detail": response.text}
         detail = textwrap.shorten(str(answer["detail"]), 300)
-        if answer.get("code") == CONFLICT:
+        # Placement answers 500 if two requests write the traits of a provider at the same time.
+        is_conflict = answer.get("code") in CONFLICTS or response.status_code == 500
+        if is_conflict and method != "GET":
             raise ConflictError(detail)
         refused = f"{method} {path}: {response.status_code} {detail}"
         raise (StartError if response.status_code in (401, 403) else RefusedError)(refused)

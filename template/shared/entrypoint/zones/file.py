@@ -188,7 +188,7 @@ def parse(document: Document) -> File:
             traits=frozenset([names.SHARING, *pool.get("traits", ())]),
             aggregates=frozenset(zones[zone].aggregate for zone in pool["zones"]),
             inventories={
-                resource_class: INVENTORY | inventory
+                resource_class: complete(inventory)
                 for resource_class, inventory in pool["inventories"].items()
             },
         )
@@ -202,6 +202,12 @@ def parse(document: Document) -> File:
         zones=zones,
         pools=pools,
     )
+
+
+def complete(inventory: dict[str, float]) -> dict[str, float]:
+    """Return an inventory with its defaults. MySQL keeps only six digits of a ratio."""
+    values = INVENTORY | inventory
+    return values | {"allocation_ratio": float(f"{values['allocation_ratio']:.6g}")}
 
 
 def schema_problems(data: Any) -> Iterator[Problem]:

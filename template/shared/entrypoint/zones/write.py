@@ -28,11 +28,10 @@ class Writer:
 
     def write(self, changes: list[Change]) -> list[str]:
         """Write changes, and return what could not be written."""
-        for path in self.new_names(changes):
-            self.placement.write("PUT", path)
         pools = [change for change in changes if isinstance(change, PoolChange)]
         hosts = [change for change in changes if isinstance(change, HostChange)]
         steps: list[tuple[Callable[[Any], str | None], Sequence[Change]]] = [
+            (self.name, self.new_names(changes)),
             (self.pool, [change for change in pools if change.sign != "-"]),
             (self.host, hosts),
             (self.delete_pool, [change for change in pools if change.sign == "-"]),
@@ -40,10 +39,9 @@ class Writer:
         results = [each for write, some in steps for each in at_once(partial(result, write), some)]
         return [each for each in results if each]
 
-    def new_names(self, changes: list[Change]) -> list[str]:
-        """Return the paths of traits and resource classes to create, with those of records."""
+    def new_names(self, changes: list[Change]) -> list[Change]:
+        """Return the traits and resource classes to create, with the traits of records."""
         traits = {change.name: None for change in changes if change.kind == "trait"}
-        classes = [change.name for change in changes if change.kind == "resource class"]
         owner = self.file.owner
         for change in changes:
             if isinstance(change, HostChange):
@@ -52,8 +50,16 @@ class Writer:
                 traits |= dict.fromkeys(new)
             elif isinstance(change, PoolChange):
                 traits[records.owned(owner)] = None
-        paths = [f"/traits/{name}" for name in traits if name not in self.state.traits]
-        return paths + [f"/resource_classes/{name}" for name in classes]
+        return [
+            *(Change("+", "trait", name) for name in traits if name not in self.state.traits),
+            *(change for change in changes if change.kind == "resource class"),
+        ]
+
+    def name(self, change: Change) -> str | None:
+        """Create a trait or a resource class, unless someone else has done it meanwhile."""
+        folder = "traits" if change.kind == "trait" else "resource_classes"
+        self.placement.write("PUT", f"/{folder}/{change.name}")
+        return None
 
     def host(self, change: HostChange) -> str | None:
         """Write the traits and aggregates of a host, starting from what it has now.
