@@ -26,6 +26,7 @@ from tests.support.deployments import (
     cluster_problems,
 )
 from tests.support.site import Site
+from tests.support.zones import run_job
 
 WITH_MYSQL: dict[str, Any] = {
     "database": "mysql",
@@ -264,9 +265,7 @@ def check_zones(site: Site) -> None:
     (site.repository / "zones.yaml").write_text(ZONES, encoding="utf-8")
     site.kubectl("create", "configmap", "zones", "--from-file=zones.yaml")
     for job, line in (("first", "Applied."), ("second", "No changes: Placement matches the file.")):
-        site.kubectl("create", "job", job, f"--from=cronjob/{site.name}-zones")
-        site.kubectl("wait", f"job/{job}", "--for=condition=complete", "--timeout=120s")
-        assert line in site.kubectl("logs", f"job/{job}").splitlines()
+        assert line in run_job(site, job)
 
 
 def create_certificate(site: Site, ca: Path) -> None:

@@ -21,6 +21,7 @@ from tenacity import retry, stop_after_delay, wait_fixed
 from extensions.deployment import Deployment
 from tests.cluster.conftest import SMALL_REQUESTS, NewSite
 from tests.support.certificates import certificate
+from tests.support.chart import component, of_kind, parse
 from tests.support.cluster_servers import URLS
 from tests.support.deployments import (
     changed_secret,
@@ -42,7 +43,7 @@ from tests.support.servers import PASSWORD
 from tests.support.site import WITH_KEYSTONE, Site, no_request_fails, output
 from tests.support.site import figures as load_figures
 from tests.support.waiting import wait_until
-from tests.support.zones import check_candidates, create_hosts, write_zones
+from tests.support.zones import check_candidates, create_hosts, run_job, write_zones
 
 # The tests share a site, so one worker runs them in this order.
 pytestmark = pytest.mark.xdist_group("faults")
@@ -52,6 +53,7 @@ ANSWERS: dict[str, Any] = {
     "replicas": 2,
     "exposure": "ingress",
     "tls_secret": "certificate",
+    "network_policy": True,
     **WITH_KEYSTONE,
 }
 # The longest time of the first deploy, in seconds, with the images loaded.
@@ -87,7 +89,9 @@ def installed(new_site: NewSite) -> Iterator[tuple[Site, float]]:
     with new_site(ANSWERS) as site:
         # The gateway is the proxy of clients, because no DNS server knows the host.
         public = f"endpoints: {{public: http://{site.host}}}\n"
-        site.set_values(SMALL_REQUESTS + public)
+        # A test creates the Jobs.
+        zones = "zones: {configMap: zones, schedule: '@yearly'}\n"
+        site.set_values(SMALL_REQUESTS + public + zones)
         started = time.monotonic()
         site.make("deploy")
         yield site, time.monotonic() - started
@@ -149,24 +153,26 @@ def test_the_deploy_has_registered_placement(site: Site) -> None:
     """A Job has entered the URLs into the catalog. The pods, which read no login, have no trace."""
     service = f"http://{site.name}.{site.name}.svc:8778"
     with keystone(site) as url:
-        admin = log_in(url, ADMIN)
-        catalog = admin.call("GET", "/auth/catalog").json()["catalog"]
-    endpoints = [
-        end for each in catalog if each["type"] == "placement" for end in each["endpoints"]
-    ]
-    assert {each["interface"]: each["url"] for each in endpoints} == {
-        "public": f"http://{site.host}",
-        "internal": service,
-        "admin": service,
-    }
+        assert endpoints(url) == {
+            "public": f"http://{site.host}",
+            "internal": service,
+            "admin": service,
+        }
     assert "clouds.yaml" not in json.dumps(site.pods())
     assert "ok: registration: " in site.kubectl("logs", f"job/{site.name}-register")
 
 
+def endpoints(url: str) -> dict[str, str]:
+    """Return the URLs of Placement in Keystone's catalog."""
+    catalog = log_in(url, ADMIN).call("GET", "/auth/catalog").json()["catalog"]
+    [placement] = (each for each in catalog if each["type"] == "placement")
+    return {each["interface"]: each["url"] for each in placement["endpoints"]}
+
+
 def test_doctor_prints_the_warnings_of_the_registration(site: Site) -> None:
     """Of its last run, which here is the one after Nova's user was created without a role."""
-    hooks = yaml.safe_load_all(site.helm("get", "hooks", site.name))
-    [job] = [each for each in hooks if each["metadata"]["name"] == f"{site.name}-register"]
+    hooks = parse(site.helm("get", "hooks", site.name))
+    [job] = [each for each in of_kind("Job", hooks) if component(each) == "register"]
     with keystone(site) as url:
         admin = log_in(url, ADMIN)
         nova = admin.create("user", "/users", name="nova")["id"]
@@ -195,6 +201,30 @@ def test_a_cloud_has_the_zones_of_the_file(
         (site.repository / "clouds.yaml").write_text(clouds, encoding="utf-8")
         proxy = {"http_proxy": gateway, "no_proxy": "127.0.0.1"}
         check_candidates(site.repository, hosts, "production", proxy)
+
+
+def test_a_job_removes_nothing_without_permission(site: Site, client: httpx.Client) -> None:
+    """It fails, with Placement's own user, and makes all other changes."""
+    file = site.repository / "zones.yaml"
+    zones = yaml.safe_load(file.read_text(encoding="utf-8"))
+    [pool] = zones.pop("pools")
+    zones["traits"].append("CUSTOM_LATER")
+    file.write_text(yaml.safe_dump(zones), encoding="utf-8")
+    site.kubectl("create", "configmap", "zones", "--from-file=zones.yaml")
+    version = {"openstack-api-version": "placement 1.6"}
+
+    def exist() -> tuple[bool, bool]:
+        providers = client.get(f"/resource_providers?name={pool}").json()["resource_providers"]
+        return bool(providers), client.get("/traits/CUSTOM_LATER", headers=version).is_success
+
+    planned = run_job(site, "planned", "plan", condition="failed")
+    assert {f"- pool {pool}", "+ trait CUSTOM_LATER"} <= set(planned)
+    assert exist() == (True, False)
+    applied = "\n".join(run_job(site, "applied", condition="failed"))
+    assert f"{pool} stays as it is: pass --yes to remove" in applied
+    assert exist() == (True, True)
+    assert "Applied." in run_job(site, "removed", "apply", "--yes")
+    assert exist() == (False, True)
 
 
 # ---- What the repository says ----
@@ -315,6 +345,8 @@ def test_placement_recovers_from_an_outage_of_keystone(
     restarts = site.restarts()
     fresh = [new_token(site) for _ in range(2)]
     wait_until_accepted(client, client.headers["x-auth-token"])
+    with keystone(site) as url:
+        registered = endpoints(url)
     site.disconnect("keystone")
     with light_load(client) as load:
         started = time.monotonic()
@@ -322,15 +354,24 @@ def test_placement_recovers_from_an_outage_of_keystone(
         took = time.monotonic() - started
         time.sleep(OUTAGE)
         assert are_all_ready(site)
-    # A fix can be deployed meanwhile.
-    assert "warning: keystone: http://keystone:5000/v3 does not answer" in site.make("deploy")
+    # A fix can be deployed meanwhile. Only the registration has to be repeated.
+    moved = "http://moved.example.com"
+    deploy = ("deploy", f"HELM_ARGS=--set endpoints.admin={moved}")
+    printed = site.make(*deploy)
+    assert "warning: keystone: http://keystone:5000/v3 does not answer" in printed
+    assert "warning: registration: Keystone does not answer, so nothing was registered" in printed
     site.reconnect("keystone")
     back = time.monotonic()
     wait_until_accepted(client, fresh[1])
+    recovered = time.monotonic() - back
+    with keystone(site) as url:
+        assert endpoints(url) == registered
+        site.make(*deploy)
+        assert endpoints(url) == {**registered, "admin": moved}
     record_property(
         "figures",
         f"known token: {figures(load, started)}; new one: {refused.status_code} after"
-        f" {took:.1f} s, accepted {time.monotonic() - back:.1f} s after the outage",
+        f" {took:.1f} s, accepted {recovered:.1f} s after the outage",
     )
     assert load.failed == {}
     assert refused.status_code == 503

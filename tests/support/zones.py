@@ -14,6 +14,7 @@ import yaml
 
 from tests.support.providers import set_total
 from tests.support.rotation import blocks
+from tests.support.site import Site
 
 PAGE = "docs/zones.md"
 # The hosts in each zone of the page, and a host in none.
@@ -61,3 +62,14 @@ def check_candidates(
         )
         found = {row["resource provider"] for row in json.loads(printed)}
         assert found == {hosts[host] for host in HOSTS[name]}, name
+
+
+def run_job(site: Site, name: str, *arguments: str, condition: str = "complete") -> list[str]:
+    """Run a Job of the CronJob, by default with its own arguments, and return its log."""
+    create = ("create", "job", name, f"--from=cronjob/{site.name}-zones")
+    job = json.loads(site.kubectl(*create, "--dry-run=client", "--output=json"))
+    if arguments:
+        job["spec"]["template"]["spec"]["containers"][0]["args"] = ["zones", *arguments]
+    site.kubectl("create", "--filename=-", stdin=json.dumps(job))
+    site.kubectl("wait", f"job/{name}", f"--for=condition={condition}", "--timeout=120s")
+    return site.kubectl("logs", f"job/{name}").splitlines()
