@@ -135,12 +135,12 @@ class Writer:
 
 
 def result(write: Callable[[Change], str | None], change: Change) -> str | None:
-    """Write a change, again as long as other clients change its provider; return any problem."""
+    """Write a change, again while it conflicts with other clients; return any problem."""
     for _ in range(ATTEMPTS):
         try:
             return write(change)
         except ConflictError as error:
-            reason = f"{change.name}: other clients kept changing the provider: {error}"
+            reason = f"{change.name}: {ATTEMPTS} attempts failed: {error}"
         except RefusedError as error:
             return f"{change.name}: {error}"
     return reason
