@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import socket
 import subprocess
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
@@ -19,9 +22,11 @@ import httpx
 import pytest
 import yaml
 from dotenv import dotenv_values
-from keystoneauth1.identity.v3 import ApplicationCredential
+from keystoneauth1.adapter import Adapter
+from keystoneauth1.identity.v3 import ApplicationCredential, Password
 from keystoneauth1.session import Session
 
+from tests.support.containers import Output
 from tests.support.keystone import User
 from tests.support.nova import nova_api
 from tests.support.processes import record_arguments
@@ -96,12 +101,18 @@ def cloud(stack: Stack) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def reader(cloud: dict[str, Any]) -> User:
     """Return a user with the role reader, in a project of its own."""
-    admin = User(cloud["admin"])
-    project = admin.create("project", "/projects", name="readers")["id"]
-    user = admin.create("user", "/users", name="reader", password="reader")["id"]
-    (role,) = admin.call("GET", "/roles?name=reader").json()["roles"]
+    return User(with_role(cloud["admin"], "reader"))
+
+
+def with_role(admin_cloud: dict[str, Any], name: str) -> dict[str, Any]:
+    """Create a user with this role, in a project of its own, and return its cloud."""
+    admin = User(admin_cloud)
+    project = admin.create("project", "/projects", name=f"{name}s")["id"]
+    user = admin.create("user", "/users", name=name, password=name)["id"]
+    (role,) = admin.call("GET", f"/roles?name={name}").json()["roles"]
     admin.call("PUT", f"/projects/{project}/users/{user}/roles/{role['id']}")
-    return User(cloud["admin"], username="reader", password="reader", project_name="readers")
+    login = {"username": name, "password": name, "project_name": f"{name}s"}
+    return {**admin_cloud, "auth": {**admin_cloud["auth"], **login}}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -201,12 +212,40 @@ def test_reader_cannot_write_or_list(stack: Stack, reader: User) -> None:
         assert own.status_code == 200
 
 
+@pytest.fixture(scope="module")
+def hosts(stack: Stack, cloud: dict[str, Any]) -> dict[str, str]:
+    """Return the UUIDs of the providers of hosts, which Nova has as well."""
+    with stack.client(User(cloud["placement"]).token) as client:
+        return create_hosts(client)
+
+
+@pytest.fixture(scope="module")
+def nova(
+    cloud: dict[str, Any],
+    nova_python: Path,
+    hosts: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Adapter]:
+    """Serve Nova's API, add it to the catalog, and return an administrator's client of it."""
+    admin, port = User(cloud["admin"]), free_port()
+    admin.create(
+        "endpoint",
+        "/endpoints",
+        service_id=admin.create("service", "/services", name="nova", type="compute")["id"],
+        interface=cloud["placement"]["interface"],
+        region_id=NAMES["keystone_region"],
+        url=f"http://127.0.0.1:{port}/v2.1",
+    )
+    session = Session(Password(**cloud["admin"]["auth"]))
+    options = {"interface": cloud["admin"]["interface"], "default_microversion": "2.53"}
+    with nova_api(nova_python, tmp_path_factory.mktemp("nova"), port, cloud["placement"], hosts):
+        yield Adapter(session, service_type="compute", **options)
+
+
 def test_a_cloud_has_the_zones_of_the_file(
-    stack: Stack, cloud: dict[str, Any], token: str, nova_python: Path, tmp_path: Path
+    stack: Stack, hosts: dict[str, str], nova: Adapter
 ) -> None:
     """By URL and token, and by the name of a cloud, whose Nova lacks both aggregates."""
-    with stack.client(token) as client:
-        hosts = create_hosts(client)
     write_zones(stack.repository)
     # Without Nova, with the token of `make token`.
     plan = stack.try_make("zones-plan")
@@ -214,10 +253,7 @@ def test_a_cloud_has_the_zones_of_the_file(
     assert "Error 2" in plan.stderr
 
     clouds = ("OS_CLOUD=placement", "OS_CLIENT_CONFIG_FILE=dev/stack/keystone/clouds.yaml")
-    port = free_port()
-    register_nova(cloud, f"http://127.0.0.1:{port}/v2.1")
-    with nova_api(nova_python, tmp_path, port, cloud["placement"], hosts):
-        applied = stack.make("zones-apply", *clouds)
+    applied = stack.make("zones-apply", *clouds)
     commands = [line for line in applied.splitlines() if line.startswith("  openstack ")]
     assert len(commands) == 6, applied
     assert "Applied." in applied
@@ -225,18 +261,110 @@ def test_a_cloud_has_the_zones_of_the_file(
     check_candidates(stack.repository, hosts, "placement", file)
 
 
-def register_nova(cloud: dict[str, Any], url: str) -> None:
-    """Add Nova's API to the catalog."""
-    admin = User(cloud["admin"])
-    service = admin.create("service", "/services", name="nova", type="compute")
-    admin.create(
-        "endpoint",
-        "/endpoints",
-        service_id=service["id"],
-        interface=cloud["placement"]["interface"],
-        region_id=NAMES["keystone_region"],
-        url=url,
-    )
+def test_zones_are_compared_with_nova(
+    stack: Stack, cloud: dict[str, Any], hosts: dict[str, str], nova: Adapter, tmp_path: Path
+) -> None:
+    """Nova chooses the UUIDs, and its memberships stay in Placement until Nova removes them."""
+    write_zones(stack.repository)
+    file = stack.repository / "zones.yaml"
+    clouds = tmp_path / "clouds.yaml"
+    users = {"placement": cloud["placement"], "service": with_role(cloud["admin"], "service")}
+    clouds.write_text(yaml.safe_dump({"clouds": users}), encoding="utf-8")
+
+    def zones(*arguments: str, user: str = "placement") -> Output:
+        command = [sys.executable, "-m", "entrypoint", "zones", *arguments, str(file)]
+        env = {"OS_CLIENT_CONFIG_FILE": str(clouds), "OS_CLOUD": user}
+        path = {"PYTHONPATH": str(ROOT / "template/shared")}
+        return subprocess.run(
+            command, env={**os.environ, **env, **path}, text=True, capture_output=True, check=False
+        )
+
+    def difference() -> tuple[list[str], list[str]]:
+        """Return the commands of a plan that has some, and the warnings."""
+        plan = zones("plan", "--json")
+        assert plan.returncode == 2, plan.stderr
+        found = json.loads(plan.stdout)
+        commands = [each.removeprefix("openstack aggregate ") for each in found["nova"]]
+        return commands, found["warnings"]
+
+    def create(name: str, **zone: str) -> dict[str, Any]:
+        body = {"aggregate": {"name": name, **zone}}
+        created: dict[str, Any] = nova.post("/os-aggregates", json=body).json()["aggregate"]
+        return created
+
+    def change(aggregate: dict[str, Any], action: str, *names: str) -> None:
+        for name in names:
+            body = {f"{action}_host": {"host": name}}
+            nova.post(f"/os-aggregates/{aggregate['id']}/action", json=body)
+
+    kvm, containers = create("kvm"), create("containers", availability_zone="containers")
+    change(kvm, "add", "compute-kvm-01", "compute-other-01")
+    commands, warnings = difference()
+    assert commands == [
+        "set --zone kvm kvm",
+        "remove host kvm compute-other-01",
+        "add host kvm compute-kvm-02",
+        "add host containers compute-docker-01",
+        "add host containers compute-docker-02",
+    ]
+    for aggregate in (kvm, containers):
+        text = f"Nova's aggregate {aggregate['name']} has the UUID {aggregate['uuid']}: write"
+        assert [each for each in warnings if text in each]
+        content = file.read_text(encoding="utf-8")
+        old = yaml.safe_load(content)["zones"][aggregate["name"]]["aggregate"]["uuid"]
+        file.write_text(content.replace(old, aggregate["uuid"]), encoding="utf-8")
+
+    # Nova writes the memberships in one zone, and `apply` those in the other, before Nova does.
+    change(kvm, "remove", "compute-other-01")
+    change(kvm, "add", "compute-kvm-02")
+    apply = zones("apply", "--yes")
+    assert apply.returncode == 0, apply.stderr
+    change(containers, "add", "compute-docker-01", "compute-docker-02")
+    assert difference() == (["set --zone kvm kvm"], [])
+    nova.put(f"/os-aggregates/{kvm['id']}", json={"aggregate": {"availability_zone": "kvm"}})
+    for user, warning in (("placement", ""), ("service", "warning: Nova is not read: ")):
+        plan = zones("plan", user=user)
+        assert plan.stdout == "No changes: Placement matches the file.\n"
+        assert plan.returncode == 0
+        assert warning in plan.stderr
+        assert bool(warning) == bool(plan.stderr)
+    exported = yaml.safe_load(zones("export").stdout)["zones"]["containers"]
+    assert exported == yaml.safe_load(file.read_text(encoding="utf-8"))["zones"]["containers"]
+
+    file.write_text(file.read_text(encoding="utf-8").replace(", compute-docker-02", ""))
+    path = f"/resource_providers/{hosts['compute-docker-02']}"
+
+    def members() -> tuple[list[str], list[str]]:
+        with stack.client(User(cloud["placement"]).token) as client:
+            traits = client.get(f"{path}/traits").json()["traits"]
+            aggregates = client.get(f"{path}/aggregates").json()["aggregates"]
+            return traits, aggregates
+
+    before = members()
+    with without_nova(cloud["admin"]):
+        apply = zones("apply", "--yes")
+    assert apply.returncode == 1
+    assert "placement: Nova cannot be read: " in apply.stderr
+    assert members() == before
+    apply = zones("apply", "--yes")
+    assert "openstack aggregate remove host containers compute-docker-02" in apply.stdout
+    assert apply.returncode == 0, apply.stderr
+    assert members() == ([], [containers["uuid"]])
+
+
+@contextmanager
+def without_nova(cloud: dict[str, Any]) -> Iterator[None]:
+    """Let the catalog name a port at which nothing answers, during the block."""
+    admin = User(cloud)
+    (service,) = admin.call("GET", "/services?type=compute").json()["services"]
+    (endpoint,) = admin.call("GET", f"/endpoints?service_id={service['id']}").json()["endpoints"]
+
+    def change(url: str) -> None:
+        admin.call("PATCH", f"/endpoints/{endpoint['id']}", json={"endpoint": {"url": url}})
+
+    change("http://127.0.0.1:9/v2.1")
+    yield
+    change(endpoint["url"])
 
 
 def test_revoked_token_is_refused_when_it_is_no_longer_cached(

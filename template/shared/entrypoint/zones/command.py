@@ -110,5 +110,7 @@ def print_export(path: str | None) -> None:
         path = DEFAULT_FILE
     owner = file.load(path).owner if path else file.DEFAULT_OWNER
     placement = Placement()
+    # Without Keystone, this fails, and not the request to Nova.
+    placement.get("/")
     titles = nova.titles(placement.cloud) if placement.cloud else {}
     print(export.export(placement, titles, owner), end="")

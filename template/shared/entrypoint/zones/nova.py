@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from shlex import join
 from typing import Any, TypeVar
 
-from keystoneauth1.exceptions import ClientException
+from keystoneauth1.exceptions import ClientException, Forbidden
 
 from entrypoint.clouds import Cloud
-from entrypoint.errors import report
+from entrypoint.errors import StartError, report
 from entrypoint.zones.api import adapter
 from entrypoint.zones.difference import Difference, HostChange
 from entrypoint.zones.file import File, Zone
@@ -104,13 +104,18 @@ def titles(cloud: Cloud) -> dict[str, tuple[str, str | None]]:
 
 
 def with_nova(cloud: Cloud, found: Callable[[Any], T], default: T) -> T:
-    """Return what is found in Nova, or the default without a Nova that answers this user."""
+    """Return what is found in Nova, or the default without a Nova, or if it refuses this user.
+
+    Any other failure ends the command: `apply` would remove memberships that Nova has.
+    """
     nova = adapter(cloud, "compute", VERSION)
     try:
         return found(nova) if nova.get_endpoint() else default
-    except ClientException as error:
+    except Forbidden as error:
         report(f"warning: Nova is not read: {error}")
         return default
+    except (ClientException, ValueError, KeyError) as error:
+        raise StartError(f"Nova cannot be read: {error}") from error
 
 
 def hypervisors(nova: Any) -> Iterator[dict[str, Any]]:
