@@ -170,7 +170,7 @@ def endpoints(url: str) -> dict[str, str]:
 
 
 def test_doctor_prints_the_warnings_of_the_registration(site: Site) -> None:
-    """Of its last run, which here is the one after Nova's user was created without a role."""
+    """Those of its last run, for which Nova's user exists without a role."""
     hooks = parse(site.helm("get", "hooks", site.name))
     [job] = [each for each in of_kind("Job", hooks) if component(each) == "register"]
     with keystone(site) as url:
@@ -181,6 +181,7 @@ def test_doctor_prints_the_warnings_of_the_registration(site: Site) -> None:
         admin.call("DELETE", f"/users/{nova}")
     [problem] = cluster_problems(site)
     assert problem.startswith("role: the user nova lacks the role service")
+    site.kubectl("delete", "job", f"{site.name}-register")
 
 
 def test_a_cloud_has_the_zones_of_the_file(
