@@ -117,14 +117,21 @@ def read_only(faulty: Faulty, seconds: float) -> None:
 
 
 @contextmanager
-def full_disk(faulty: Faulty) -> Iterator[None]:
-    """Fill the server's disk during the block, including the space that it has reserved."""
+def full_disk(faulty: Faulty) -> Iterator[Callable[[], None]]:
+    """Fill the server's disk during the block, including the space that it has reserved.
+
+    Yield a function that fills it again: a server that restarts removes some of its files.
+    """
     file = f"{FOLDERS[faulty.server.kind]}/fill"
+
+    def fill() -> None:
+        faulty.inside(f"cat /dev/zero >> {file}")
+
     faulty.inside(f"{SLACK[faulty.server.kind]} > {file}")
     with suppress(subprocess.CalledProcessError):
         faulty.server.administer(SWELL[faulty.server.kind], "placement")
-    faulty.inside(f"cat /dev/zero >> {file}")
-    yield
+    fill()
+    yield fill
     faulty.inside(f"rm {file}")
 
 

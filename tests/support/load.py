@@ -100,12 +100,6 @@ class Load:
             assert time.monotonic() < moment + seconds, f"no good answer in {seconds} s"
             time.sleep(0.05)
 
-    def wait_until_failed_after(self, moment: float, seconds: float) -> None:
-        """Wait for the first failure of a request sent after a moment, at most these seconds."""
-        while not self.failed_after(moment):
-            assert time.monotonic() < moment + seconds, f"no failure in {seconds} s"
-            time.sleep(0.05)
-
     def wait_for_good_requests(self, count: int, moment: float, seconds: float) -> None:
         """Wait until this many requests that were sent after this moment have succeeded."""
         end = time.monotonic() + seconds

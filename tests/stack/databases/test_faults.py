@@ -28,6 +28,7 @@ from tests.support.servers import (
     one_worker_each,
     schema,
 )
+from tests.support.waiting import wait_until
 
 # The seconds that a fault lasts, if it lasts: in `make test` and in `make test-all`.
 SECONDS = {"vanished": (14, 60), "cut off": (3, 3)}
@@ -132,8 +133,14 @@ def test_full_disk_loses_no_write(kind: str, new_faulty: NewFaulty) -> None:
     with new_faulty(kind, 0x30, *on_a_small_disk(kind)) as faulty:
 
         def until_a_write_fails(load: Load) -> None:
-            with full_disk(faulty):
-                load.wait_until_failed_after(time.monotonic(), 60)
+            began = time.monotonic()
+            with full_disk(faulty) as fill_again:
+
+                def a_write_has_failed() -> bool:
+                    fill_again()
+                    return bool(load.failed_after(began))
+
+                wait_until(a_write_has_failed)
 
         cause(faulty, "disk full", until_a_write_fails)
 
