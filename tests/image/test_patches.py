@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,28 @@ def test_resource_classes_can_be_created_at_once(
         assert set(pool.map(create, names)) == {201}
     created = placement.client.get("/resource_classes", headers=HEADERS).json()["resource_classes"]
     assert names <= {each["name"] for each in created}
+
+
+def test_one_of_several_changes_of_traits_succeeds(
+    newest: str, server: DatabaseServer, start: Callable[..., Server]
+) -> None:
+    """Nova repeats a request after 409, and gives up after 500."""
+    env = {URL: server.new_database(), "UWSGI_PROCESSES": "4", "UWSGI_THREADS": "4"}
+    placement, provider = start(newest, env), str(uuid.uuid4())
+    create_provider(placement, provider, None)
+
+    traits = placement.client.get("/traits", headers=HEADERS).json()["traits"]
+
+    def change(generation: int, trait: str) -> int:
+        body = {"resource_provider_generation": generation, "traits": [trait]}
+        url = f"/resource_providers/{provider}/traits"
+        return placement.client.put(url, json=body, headers=HEADERS, timeout=60).status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        for generation in range(4):
+            of_clients = traits[16 * generation : 16 * (generation + 1)]
+            statuses = sorted(pool.map(partial(change, generation), of_clients))
+            assert statuses == [200, *[409] * 15]
 
 
 def test_allocation_candidates_without_a_trait(
