@@ -581,9 +581,16 @@ def test_check_needs_no_keystone_with_noauth2(outcomes: dict[str, Outcome]) -> N
 
 
 @in_one_container
-@pytest.mark.parametrize("case", ["noauth2", "password"])
-def test_rotation_needs_an_application_credential(case: str, outcomes: dict[str, Outcome]) -> None:
-    message = "set OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE to v3applicationcredential"
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("noauth2", "set OS_API__AUTH_STRATEGY to keystone"),
+        ("password", "set OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE to v3applicationcredential"),
+    ],
+)
+def test_rotation_needs_an_application_credential(
+    case: str, message: str, outcomes: dict[str, Outcome]
+) -> None:
     assert message in refusal(outcomes[f"rotate: {case}"])
 
 

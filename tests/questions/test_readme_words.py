@@ -257,14 +257,6 @@ def test_internal_endpoint_is_the_service_of_the_chart(name: str, host: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "start"), [("lab", "lab-placement"), ("a" * 33 + "-" + "b" * 6, "a" * 33)]
-)
-def test_cron_job_has_the_name_of_the_chart(name: str, start: str) -> None:
-    """The chart shortens a name with more than 52 characters."""
-    assert Deployment(project_name=name).rotation_cron_job == f"{start}-rotate-credential"
-
-
-@pytest.mark.parametrize(
     ("answers", "pages"),
     [
         ({}, ["registry"]),

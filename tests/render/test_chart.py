@@ -13,23 +13,26 @@ import pytest
 from jsonschema import Draft202012Validator
 from kubernetes_validate.utils import latest_version, validate
 
+from extensions.deployment import Deployment
 from tests.render.conftest import Repo
 from tests.support.chart import (
     CHART,
     VALUES,
     WITH_A_PLAIN_JOB,
-    WITH_ALL,
+    WITH_ROTATION,
     close,
     component,
     labels,
     manifests,
     of_kind,
+    parse,
     pods,
     template,
     try_helm,
     try_template,
+    with_all,
 )
-from tests.support.template import load
+from tests.support.template import Render, load
 from tests.support.variants import every_variant
 
 # The oldest version that Chart.yaml allows, and the newest one with a schema.
@@ -79,7 +82,7 @@ def test_helm_lint_accepts_the_values(repo: Repo) -> None:
 def test_kubernetes_accepts_the_manifests(repo: Repo) -> None:
     """A field that Kubernetes or the Gateway API does not know is an error."""
     plain_jobs = of_kind("Job", manifests(repo.path, *WITH_A_PLAIN_JOB))
-    for manifest in (*manifests(repo.path, *WITH_ALL), *plain_jobs):
+    for manifest in (*manifests(repo.path, *with_all(repo.deployment)), *plain_jobs):
         check(json.dumps(manifest))
 
 
@@ -104,7 +107,9 @@ def test_the_same_values_render_the_same_bytes(repo: Repo) -> None:
 @every_variant
 def test_every_object_has_the_standard_labels_and_the_common_ones(repo: Repo) -> None:
     chart = load(CHART / "Chart.yaml")
-    for manifest in manifests(repo.path, *WITH_ALL, "--set=commonLabels.team=cloud"):
+    for manifest in manifests(
+        repo.path, *with_all(repo.deployment), "--set=commonLabels.team=cloud"
+    ):
         assert labels(manifest) == {
             "app.kubernetes.io/name": "placement",
             "app.kubernetes.io/instance": "null",
@@ -140,11 +145,30 @@ def test_a_hook_runs_after_the_hooks_that_it_needs(repo: Repo) -> None:
 def hooks(repo: Repo) -> list[tuple[str, int, str]]:
     """The events, the weight and the kind of each hook."""
     found = []
-    for manifest in manifests(repo.path, *WITH_ALL):
+    for manifest in manifests(repo.path, *with_all(repo.deployment)):
         annotations = manifest["metadata"].get("annotations", {})
         if events := annotations.get("helm.sh/hook"):
             found.append((events, int(annotations["helm.sh/hook-weight"]), manifest["kind"]))
     return found
+
+
+def test_rotation_needs_an_application_credential(render_default: Repo) -> None:
+    code, _, errors = try_template(render_default.path, WITH_ROTATION)
+    assert code
+    assert "credentialRotation.ownerSecret needs an application credential" in errors
+
+
+@pytest.mark.parametrize("name", ["lab", "a" * 33 + "-" + "b" * 6])
+def test_rotation_has_the_name_of_the_documentation(name: str, render: Render) -> None:
+    """The chart shortens a name with more than 52 characters."""
+    answers = {"auth_strategy": "keystone", "keystone_auth_type": "v3applicationcredential"}
+    repository = render({**answers, "project_name": name})
+    code, output, errors = try_helm(
+        repository, "template", name, "placement-chart", *VALUES, WITH_ROTATION
+    )
+    assert code == 0, errors
+    [job] = of_kind("CronJob", parse(output))
+    assert job["metadata"]["name"] == Deployment(project_name=name).rotation_cron_job
 
 
 # ---- Security ----
@@ -152,10 +176,10 @@ def hooks(repo: Repo) -> list[tuple[str, int, str]]:
 
 @every_variant
 def test_every_pod_conforms_to_the_restricted_standard(repo: Repo) -> None:
-    """It also has no token for the Kubernetes API."""
-    for pod in pods(manifests(repo.path, *WITH_ALL)):
+    """Only the rotation of the application credential has a token for the Kubernetes API."""
+    for pod in pods(manifests(repo.path, *with_all(repo.deployment))):
         spec = pod["spec"]
-        assert spec["automountServiceAccountToken"] is False
+        assert spec["automountServiceAccountToken"] is (component(pod) == "rotate-credential")
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["runAsUser"] > 0
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -167,7 +191,7 @@ def test_every_pod_conforms_to_the_restricted_standard(repo: Repo) -> None:
 
 @every_variant
 def test_every_container_writes_only_to_its_own_volumes(repo: Repo) -> None:
-    for pod in pods(manifests(repo.path, *WITH_ALL)):
+    for pod in pods(manifests(repo.path, *with_all(repo.deployment))):
         [container] = pod["spec"]["containers"]
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,

@@ -10,7 +10,6 @@ from extensions.deployment import Deployment
 from tests.render.conftest import Repo
 from tests.support.chart import (
     CHART,
-    WITH_ALL,
     component,
     environment,
     manifests,
@@ -19,6 +18,7 @@ from tests.support.chart import (
     pods,
     try_helm,
     try_template,
+    with_all,
 )
 from tests.support.template import load
 from tests.support.variants import every_variant
@@ -141,7 +141,7 @@ def test_the_pods_mount_the_secrets_where_their_settings_expect_them(repo: Repo)
 @every_variant
 def test_the_manifests_contain_no_secret(repo: Repo) -> None:
     """Neither as an object nor as a variable."""
-    objects = manifests(repo.path, *WITH_ALL)
+    objects = manifests(repo.path, *with_all(repo.deployment))
     assert not of_kind("Secret", objects)
     settings = [name for config in of_kind("ConfigMap", objects) for name in config["data"]]
     for pod in pods(objects):

@@ -11,7 +11,6 @@ import pytest
 from tests.render.conftest import Repo
 from tests.support.chart import (
     WITH_A_PLAIN_JOB,
-    WITH_ALL,
     Objects,
     component,
     labels,
@@ -20,6 +19,7 @@ from tests.support.chart import (
     parse,
     pods,
     template,
+    with_all,
 )
 from tests.support.template import load
 from tests.support.variants import every_variant
@@ -75,8 +75,10 @@ def test_selectors_never_change(repo: Repo, newer_chart: str) -> None:
 @every_variant
 def test_a_new_version_of_the_chart_restarts_nothing(repo: Repo, newer_chart: str) -> None:
     """Neither pods nor the name of a plain Job depend on the version of the chart."""
-    newer = parse(template(repo.path, *WITH_ALL, *WITH_A_PLAIN_JOB, chart=newer_chart))
-    older = manifests(repo.path, *WITH_ALL, *WITH_A_PLAIN_JOB)
+    newer = parse(
+        template(repo.path, *with_all(repo.deployment), *WITH_A_PLAIN_JOB, chart=newer_chart)
+    )
+    older = manifests(repo.path, *with_all(repo.deployment), *WITH_A_PLAIN_JOB)
     for kind in ("Deployment", "Job"):
         assert list(pods(of_kind(kind, newer))) == list(pods(of_kind(kind, older)))
     assert names(newer) == names(older)

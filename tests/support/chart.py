@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from extensions.deployment import Deployment
 from tests.support.template import ROOT
 
 Values = dict[str, Any]
@@ -19,8 +20,8 @@ Objects = Sequence[Manifest]
 CHART = ROOT / "template/placement-chart"
 # The answers, and then the user's own values, as the rendered Makefile passes them.
 VALUES = ("--values", "values.yaml", "--values", "values.local.yaml")
-# Adds every object and field that the answers alone do not. A plain Job takes the place of a hook.
-WITH_ALL = (
+# Adds most objects and fields that the answers alone do not. A plain Job takes the place of a hook.
+WITH_MOST = (
     '--set-json=policy={"placement:traits:list":"role:reader"}',
     "--set=tls.podSecret=pod-tls,zones.configMap=zones",
     "--set=runtimeClassName=gvisor,resources.limits.cpu=2",
@@ -31,7 +32,14 @@ WITH_ALL = (
     '"nodePort":30778,"loadBalancerIP":"192.0.2.11","loadBalancerClass":"example.com/internal",'
     '"internalTrafficPolicy":"Local","ipFamilyPolicy":"PreferDualStack"}',
 )
+WITH_ROTATION = "--set=credentialRotation.ownerSecret=owner"
 WITH_A_PLAIN_JOB = ("--set", "migrations.mode=job")
+
+
+def with_all(deployment: Deployment) -> tuple[str, ...]:
+    """Return the arguments that add every object and field that is valid for a deployment."""
+    rotates = "OS_KEYSTONE_AUTHTOKEN__APPLICATION_CREDENTIAL_ID" in deployment.secrets
+    return (*WITH_MOST, WITH_ROTATION) if rotates else WITH_MOST
 
 
 def try_helm(folder: Path, *arguments: str) -> tuple[int, str, str]:

@@ -69,9 +69,10 @@ def main(
     print(shlex.join(command), flush=True)
     rollout = Rollout(kubectl, name)
     code = run(command, rollout)
-    if code == 0:
-        replicas.restore(kubectl, objects)
-    if code == 0 and (waiting := replicas.start_minimum(kubectl, selector)):
+    if code == 0 and (
+        waiting := replicas.start_minimum(kubectl, selector)
+        or replicas.restore(kubectl, selector, objects)
+    ):
         code = run(waiting, rollout)
     if code:
         rollout.report()

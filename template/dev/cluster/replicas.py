@@ -37,23 +37,38 @@ def start_minimum(kubectl: Kubectl, selector: str) -> list[str]:
     Helm waits for the replicas that the Deployment has before the autoscaler acts, which is one.
     """
     for autoscaler in kubectl.get("horizontalpodautoscalers", "--selector", selector):
-        name, minimum = (
-            autoscaler["spec"]["scaleTargetRef"]["name"],
-            autoscaler["spec"]["minReplicas"],
-        )
+        minimum = autoscaler["spec"]["minReplicas"]
         for item in kubectl.get("deployments", "--selector", selector):
             if 0 < item["spec"]["replicas"] < minimum:
-                kubectl.output("scale", f"deployment/{name}", f"--replicas={minimum}")
-        return [*kubectl.command, "rollout", "status", f"deployment/{name}", "--timeout=10m"]
+                scale(kubectl, item, minimum)
+            return wait(kubectl, item)
     return []
 
 
-def restore(kubectl: Kubectl, objects: list[Object]) -> None:
-    """Set the number of replicas again that Helm has set.
+def restore(kubectl: Kubectl, selector: str, objects: list[Object]) -> list[str]:
+    """Set the number of replicas again that Helm has set; return the command that waits.
 
-    Helm deletes an autoscaler last. Until then, it may have set another number.
+    Helm deletes an autoscaler last. Until then, the autoscaler may change the number.
     """
-    for item in objects:
-        if item["kind"] == "Deployment" and (replicas := item["spec"].get("replicas")) is not None:
-            name = item["metadata"]["name"]
-            kubectl.output("scale", f"deployment/{name}", f"--replicas={replicas}")
+    numbers = {
+        item["metadata"]["name"]: item["spec"].get("replicas")
+        for item in objects
+        if item["kind"] == "Deployment"
+    }
+    for item in kubectl.get("deployments", "--selector", selector):
+        number = numbers.get(item["metadata"]["name"])
+        if number not in (None, item["spec"]["replicas"]):
+            scale(kubectl, item, number)
+            return wait(kubectl, item)
+    return []
+
+
+def scale(kubectl: Kubectl, deployment: Object, number: int) -> None:
+    """Set the number of replicas."""
+    kubectl.output("scale", f"deployment/{deployment['metadata']['name']}", f"--replicas={number}")
+
+
+def wait(kubectl: Kubectl, deployment: Object) -> list[str]:
+    """Return the command that waits until all replicas are ready."""
+    name = f"deployment/{deployment['metadata']['name']}"
+    return [*kubectl.command, "rollout", "status", name, "--timeout=10m"]

@@ -68,8 +68,8 @@ spec:
 {{- $annotations := merge (dict) ($root.Values.migrations.podAnnotations | default dict) ($root.Values.podAnnotations | default dict) -}}
 {{- $labels := merge (dict) ($root.Values.migrations.podLabels | default dict) ($root.Values.podLabels | default dict) -}}
 {{- if .hook -}}
-# The command itself waits for servers that are not ready, so its failure ends the Job. One retry covers the
-# loss of a node.
+# The command itself waits for servers that are not ready, or reports them. So its failure ends the Job. One
+# retry covers the loss of a node.
 backoffLimit: 1
 podFailurePolicy:
   rules:

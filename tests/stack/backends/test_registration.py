@@ -454,22 +454,27 @@ session = clouds.load("placement").session
 user = session.get_user_id()
 manager = registration.identity_client(session).application_credentials
 manager.create("other", user=user)
-found, now = [manager.create("first", user=user)], datetime.now(UTC)
+access = session.auth.get_access(session)
+role = dict(zip(access.role_names, access.role_ids))["service"]
+rule = {"path": "/reshaper", "method": "POST", "service": "placement"}
+found = [manager.create("first", user=user, roles=[role], access_rules=[rule])]
+now = datetime.now(UTC)
 for days in (4, 3, 0):
-    replaced, since, lifetime = found[-1].id, now - timedelta(days), timedelta(90)
-    found.append(rotation.create_successor(manager, user, replaced, "next", since, lifetime))
-rotation.delete_replaced(manager, user, found[-1].id, now)
+    since, lifetime = now - timedelta(days), timedelta(90)
+    new = rotation.create_successor(manager, user, found[-1], "next", since, lifetime)
+    found.append(new)
+rotation.delete_replaced(manager, user, found[-1], now)
 print(json.dumps([[each.name, each.id, each.secret] for each in found]))
 """
 
 
 @pytest.fixture
-def owner(keystone: Keystone) -> Iterator[User]:
-    """Return the user who owns the application credentials, and delete them later."""
+def owner(keystone: Keystone) -> User:
+    """Return the user who owns the application credentials, of which there are none."""
     owner = keystone.log_in(LOGIN)
-    yield owner
     for credential in credentials(owner):
         owner.call("DELETE", f"/users/{owner.id}/application_credentials/{credential['id']}")
+    return owner
 
 
 def credentials(owner: User) -> list[dict[str, Any]]:
@@ -490,8 +495,11 @@ def test_rotated_credential_expires_and_the_last_one_stays(keystone: Keystone, o
         f"- application credential {second}",
     ]
     stay = {each["id"]: each for each in credentials(owner)}
+    assert len(stay) == 3
     assert "other" in {each["name"] for each in stay.values()}
-    assert {found[0] for found in (third, fourth)} <= set(stay)
+    for id, _ in (third, fourth):
+        assert [role["name"] for role in stay[id]["roles"]] == ["service"]
+        assert [rule["path"] for rule in stay[id]["access_rules"]] == ["/reshaper"]
     expiry = datetime.fromisoformat(stay[fourth[0]]["expires_at"]).replace(tzinfo=UTC)
     assert timedelta(days=89) < expiry - datetime.now(UTC) < timedelta(days=90)
     for id, secret in (third, fourth):
@@ -509,21 +517,24 @@ def log_in_by_credential(url: str, id: str, secret: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("password", "message"),
+    ("password", "id", "message"),
     [
-        ("hidden", "refuses the cloud placement: "),
-        (LOGIN["password"], "run rotate-credential in a pod of Kubernetes"),
+        ("hidden", None, "refuses the cloud placement: "),
+        (LOGIN["password"], "other", "has no application credential other: use its owner's login"),
+        (LOGIN["password"], None, "run rotate-credential in a pod of Kubernetes"),
     ],
-    ids=["wrong password", "no pod"],
+    ids=["wrong password", "of another user", "no pod"],
 )
 def test_failed_rotation_creates_no_credential(
-    password: str, message: str, keystone: Keystone, owner: User
+    password: str, id: str | None, message: str, keystone: Keystone, owner: User
 ) -> None:
+    path = f"/users/{owner.id}/application_credentials"
+    old = owner.create("application_credential", path, name="old")
+    login = {**CREDENTIAL, "application_credential_id": id or old["id"]}
     command = ("/startup.sh", "rotate-credential", "placement-keystone", "90")
-    owner_login = {**LOGIN, "password": password}
-    done = keystone.run(*command, owner=owner_login, login=CREDENTIAL)
+    done = keystone.run(*command, owner={**LOGIN, "password": password}, login=login)
     assert (done.returncode, done.stdout) == (1, "")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert "hidden" not in done.stderr
-    assert credentials(owner) == []
+    assert [each["id"] for each in credentials(owner)] == [old["id"]]
