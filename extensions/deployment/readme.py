@@ -119,6 +119,9 @@ class Readme(Cluster, Stack):
             values["autoscaling"] = {"maxReplicas": self.autoscale_min}
         elif not self.sqlite:
             values["replicaCount"] = 1
+        if self.keystone_admin_secret:
+            # Otherwise, staging would replace the endpoints of production in the catalog.
+            values["keystoneAdminSecret"] = ""
         return Section("Staging", values | self.exposed_at("placement-staging.example.com"))
 
     @property

@@ -12,9 +12,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -38,6 +40,8 @@ ANSWERED = {
     "settings.OS_API__AUTH_STRATEGY": "auth_strategy",
     "settings.OS_KEYSTONE_AUTHTOKEN__AUTH_TYPE": "keystone_auth_type",
 }
+# Where Placement's endpoints are registered.
+REGISTRATION = ("OS_KEYSTONE_AUTHTOKEN__AUTH_URL", "OS_KEYSTONE_AUTHTOKEN__REGION_NAME")
 
 
 class InvalidError(Exception):
@@ -56,10 +60,16 @@ class Environment:
     """The environment's own."""
     hosts: set[str]
     """The addresses for clients outside the cluster."""
+    registration: tuple[str, str] | None
+    """The URL of the Keystone and the region in which a Job registers the endpoints."""
 
     def may_share_cluster(self, other: Environment) -> bool:
         """Whether both may be in the same cluster."""
         return not (self.context and other.context) or self.context == other.context
+
+    def replaces(self, other: Environment) -> bool:
+        """Whether it is the other one, with the same endpoints."""
+        return (self.namespace, self.hosts) == (other.namespace, other.hosts)
 
 
 def file_of(name: str) -> Path:
@@ -78,10 +88,6 @@ def load(name: str) -> Environment:
     if (other := file.with_suffix(".yml")).exists():
         raise InvalidError(f"{other}: has the wrong name. Rename it to {file.name}.")
     own = read(file)
-    values: Values = {}
-    for common in filter(Path.exists, COMMON):
-        values = merge(values, read(common))
-    values = merge(values, own)
     namespace, context = (
         str(get(own, f"environment.{key}") or "") for key in ("namespace", "context")
     )
@@ -94,8 +100,22 @@ def load(name: str) -> Environment:
         "Set it to the namespace of the environment.",
     )
     check(CONTEXT, "environment.context", context, file, "Rename it: kubectl config rename-context")
+    return create(file, namespace, context, own)
+
+
+def without_env() -> Environment:
+    """Return what a deployment without ENV is: it may exist, also next to environments."""
+    return create(COMMON[0], str(read(ANSWERS).get("project_name")), "", {})
+
+
+def create(file: Path, namespace: str, context: str, own: Values) -> Environment:
+    """Create an environment, with its own values on top of those of all environments."""
+    values: Values = {}
+    for common in filter(Path.exists, COMMON):
+        values = merge(values, read(common))
+    values = merge(values, own)
     try:
-        return Environment(file, namespace, context, own, set(hosts(values)))
+        return Environment(file, namespace, context, own, set(hosts(values)), registration(values))
     except (AttributeError, KeyError, TypeError):
         raise InvalidError(
             f"{file}: a value has the wrong type. `make chart-test` names it."
@@ -156,6 +176,14 @@ def hosts(values: Values) -> Iterator[str]:
         yield str(route.get("host"))
 
 
+def registration(values: Values) -> tuple[str, str] | None:
+    """Return the Keystone and the region in which the Job `register` writes the endpoints."""
+    if not values.get("keystoneAdminSecret") or get(values, "migrations.mode") == "none":
+        return None
+    keystone, region = (str(get(values, f"settings.{option}")) for option in REGISTRATION)
+    return keystone.rstrip("/"), region
+
+
 def secrets(environment: Environment) -> list[str]:
     """List the Secrets that the rendered chart needs, or exit with Helm's error."""
     files = [*filter(Path.exists, COMMON), environment.file]
@@ -171,15 +199,19 @@ def problems(name: str) -> Iterator[str]:
     try:
         environment = load(name)
         yield from contradictions(environment)
+        default = without_env()
     except InvalidError as error:
         yield str(error)
         return
-    for other in names():
-        try:
-            if other != name:
-                yield from collisions(environment, load(other))
-        except InvalidError:
-            continue  # a problem of the other environment
+    others = []
+    for other in sorted({*names()} - {name}):
+        with suppress(InvalidError):  # a problem of the other environment
+            others.append(load(other))
+    for each in others:
+        yield from collisions(environment, each)
+    if not any(each.replaces(default) for each in (environment, *others)):
+        others.append(default)
+    yield from registrations(environment, others)
 
 
 def contradictions(environment: Environment) -> Iterator[str]:
@@ -215,6 +247,23 @@ def collisions(environment: Environment, other: Environment) -> Iterator[str]:
             f"{environment.file}: the host {host} is also that of {other.file}. "
             f"Set another ingress.host or httpRoute.host, {contexts}."
         )
+
+
+def registrations(environment: Environment, others: list[Environment]) -> Iterator[str]:
+    """Find the endpoints of others that the Job `register` would replace with its own."""
+    if not environment.registration:
+        return
+    keystone, region = environment.registration
+    # Each cluster may have another server at such a URL.
+    in_cluster = ".svc." in f"{urlsplit(keystone).hostname}."
+    for other in others:
+        may_be_same = not in_cluster or environment.may_share_cluster(other)
+        if may_be_same and environment.registration == other.registration:
+            yield (
+                f"{environment.file}: the Job register would replace the endpoints that "
+                f"{other.file} registers in the region {region} of {keystone}. "
+                f'Set keystoneAdminSecret: "", or another {" or ".join(REGISTRATION)}.'
+            )
 
 
 def main(*arguments: str) -> int:
