@@ -53,26 +53,36 @@ def test_resource_classes_can_be_created_at_once(
     assert names <= {each["name"] for each in created}
 
 
-def test_one_of_several_changes_of_traits_succeeds(
+def test_one_of_several_changes_of_a_provider_succeeds(
     newest: str, server: DatabaseServer, start: Callable[..., Server]
 ) -> None:
     """Nova repeats a request after 409, and gives up after 500."""
     env = {URL: server.new_database(), "UWSGI_PROCESSES": "4", "UWSGI_THREADS": "4"}
     placement, provider = start(newest, env), str(uuid.uuid4())
     create_provider(placement, provider, None)
+    url = f"/resource_providers/{provider}"
+    names = {
+        "traits": placement.client.get("/traits", headers=HEADERS).json()["traits"],
+        "aggregates": [str(uuid.uuid4()) for _ in range(18)],
+    }
 
-    traits = placement.client.get("/traits", headers=HEADERS).json()["traits"]
+    def change(generation: int, kind: str, name: str) -> int:
+        body = {"resource_provider_generation": generation, kind: [name]}
+        answer = placement.client.put(f"{url}/{kind}", json=body, headers=HEADERS, timeout=60)
+        return answer.status_code
 
-    def change(generation: int, trait: str) -> int:
-        body = {"resource_provider_generation": generation, "traits": [trait]}
-        url = f"/resource_providers/{provider}/traits"
-        return placement.client.put(url, json=body, headers=HEADERS, timeout=60).status_code
-
+    generation = 0
     with ThreadPoolExecutor(16) as pool:
-        for generation in range(4):
-            of_clients = traits[16 * generation : 16 * (generation + 1)]
-            statuses = sorted(pool.map(partial(change, generation), of_clients))
-            assert statuses == [200, *[409] * 15]
+        for kind, (first, second, *others) in names.items():
+            different, same = others[:16], ([first] * 16, [second] * 16)
+            # In the last rounds, all clients set an aggregate that exists already.
+            for of_clients in (different, *same, *same, *same):
+                statuses = sorted(pool.map(partial(change, generation, kind), of_clients))
+                assert statuses[0] == 200
+                # Who asks for the traits that another client has just set has nothing to change.
+                late = {200, 409} if kind == "traits" and of_clients != different else {409}
+                assert {*statuses[1:]} <= late, (kind, of_clients)
+                generation += 1
 
 
 def test_allocation_candidates_without_a_trait(
