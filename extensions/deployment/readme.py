@@ -166,8 +166,16 @@ class Readme(Cluster, Stack):
 
     @property
     def rotation_cron_job(self) -> str:
-        """The name of a CronJob, as of the chart's placement.cronJobName."""
-        suffix = "-rotate-credential"
+        """The CronJob that replaces the application credential."""
+        return self.cron_job("-rotate-credential")
+
+    @property
+    def zones_cron_job(self) -> str:
+        """The CronJob that applies zones.yaml."""
+        return self.cron_job("-zones")
+
+    def cron_job(self, suffix: str) -> str:
+        """Return the name of a CronJob, as of the chart's placement.cronJobName."""
         return self.chart_fullname[: 52 - len(suffix)].removesuffix("-") + suffix
 
     @property
@@ -190,6 +198,56 @@ class Readme(Cluster, Stack):
     def registers_user(self) -> bool:
         """Whether the Job of `keystone_admin_secret` creates Placement's user."""
         return bool(self.keystone_admin_secret) and self.keystone_auth_type == "password"
+
+    @property
+    def set_passwords(self) -> str:
+        """Which Jobs set a password of Placement that a server refuses, in words."""
+        jobs = {
+            "If the database server refuses Placement's password, `create-database` sets it.": bool(
+                self.database_admin_secret
+            ),
+            "If Keystone refuses Placement's password, `register` sets it.": self.registers_user,
+        }
+        return " ".join(sentence for sentence, sets in jobs.items() if sets)
+
+    @property
+    def components(self) -> list[str]:
+        """The labels `app.kubernetes.io/component` of the pods, as the chart sets them."""
+        optional = {
+            "online-data-migrations": not self.sqlite,
+            "rotate-credential": self.keystone_auth_type == "v3applicationcredential",
+        }
+        return ["api", *self.first_jobs, *(name for name in optional if optional[name]), "zones"]
+
+    @property
+    def deploy_step(self) -> str:
+        """How a changed value reaches the cluster, as an instruction."""
+        return "run `make deploy`" if self.gitops == "none" else "commit and push the change"
+
+    @property
+    def test_step(self) -> str:
+        """The command that tests the deployed Placement. Argo CD makes no Helm release to test."""
+        return "make test" if self.gitops == "argocd" else "make cluster-test"
+
+    @property
+    def uninstall_commands(self) -> list[str]:
+        """The commands that delete what is installed, and then what Helm and Argo CD keep."""
+        name = self.project_name
+        application = f"kubectl --namespace argocd patch application {name} --type merge"
+        finalizer = '{"metadata": {"finalizers": ["resources-finalizer.argocd.argoproj.io"]}}'
+        first = {
+            "none": [f"helm --namespace {name} uninstall {name}"],
+            "argocd": [
+                f"{application} \\\n    --patch '{finalizer}'",
+                f"kubectl --namespace argocd delete application {name}",
+            ],
+            "flux": [
+                "kubectl --namespace flux-system delete"
+                f" kustomizations.kustomize.toolkit.fluxcd.io {name}"
+            ],
+        }[self.gitops]
+        selector = f"app.kubernetes.io/instance={name}"
+        return [*first, f"kubectl --namespace {name} delete job,pod --selector {selector}"]
 
     @property
     def prerequisites(self) -> list[str]:

@@ -159,16 +159,16 @@ def test_rotation_needs_an_application_credential(render_default: Repo) -> None:
 
 
 @pytest.mark.parametrize("name", ["lab", "a" * 33 + "-" + "b" * 6])
-def test_rotation_has_the_name_of_the_documentation(name: str, render: Render) -> None:
+def test_cron_jobs_have_the_names_of_the_documentation(name: str, render: Render) -> None:
     """The chart shortens a name with more than 52 characters."""
     answers = {"auth_strategy": "keystone", "keystone_auth_type": "v3applicationcredential"}
     repository = render({**answers, "project_name": name})
-    code, output, errors = try_helm(
-        repository, "template", name, "placement-chart", *VALUES, WITH_ROTATION
-    )
+    jobs = (WITH_ROTATION, "--set=zones.configMap=zones")
+    code, output, errors = try_helm(repository, "template", name, "placement-chart", *VALUES, *jobs)
     assert code == 0, errors
-    [job] = of_kind("CronJob", parse(output))
-    assert job["metadata"]["name"] == Deployment(project_name=name).rotation_cron_job
+    deployment = Deployment(project_name=name)
+    found = {job["metadata"]["name"] for job in of_kind("CronJob", parse(output))}
+    assert found == {deployment.rotation_cron_job, deployment.zones_cron_job}
 
 
 # ---- Security ----
