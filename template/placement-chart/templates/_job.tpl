@@ -52,9 +52,11 @@ spec:
 {{- $database := "DATABASE_.*(CONNECTION|PASSWORD)$|MEMCACHE_SECRET_KEY$" -}}
 {{- $keystone := "^OS_KEYSTONE_AUTHTOKEN__(PASSWORD|MEMCACHE_SECRET_KEY)$" -}}
 {{- $unused := dict "create-database" $keystone "register" $database "rotate-credential" $database "zones" $database -}}
+{{- if hasKey $unused (last .) -}}
 {{- range $name := keys $secrets -}}
-{{- if regexMatch (get $unused (last $) | default "^$") $name -}}
+{{- if regexMatch (get $unused (last $)) $name -}}
 {{- $secrets = omit $secrets $name -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $secrets -}}
