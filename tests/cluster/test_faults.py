@@ -169,19 +169,33 @@ def endpoints(url: str) -> dict[str, str]:
     return {each["interface"]: each["url"] for each in placement["endpoints"]}
 
 
-def test_doctor_prints_the_warnings_of_the_registration(site: Site) -> None:
-    """Those of its last run, for which Nova's user exists without a role."""
+def register(site: Site) -> None:
+    """Run the Job of the last deploy again."""
     hooks = parse(site.helm("get", "hooks", site.name))
     [job] = [each for each in of_kind("Job", hooks) if component(each) == "register"]
+    site.kubectl("replace", "--force", "--filename", "-", stdin=json.dumps(job))
+    site.kubectl("wait", f"job/{site.name}-register", "--for=condition=complete")
+
+
+@pytest.fixture
+def nova_without_a_role(site: Site) -> Iterator[None]:
+    """Register Placement with a user of Nova that has no role, and at the end without that user."""
     with keystone(site) as url:
         admin = log_in(url, ADMIN)
         nova = admin.create("user", "/users", name="nova")["id"]
-        site.kubectl("replace", "--force", "--filename", "-", stdin=json.dumps(job))
-        site.kubectl("wait", f"job/{site.name}-register", "--for=condition=complete")
-        admin.call("DELETE", f"/users/{nova}")
+        try:
+            register(site)
+            yield
+        finally:
+            admin.call("DELETE", f"/users/{nova}")
+            register(site)
+
+
+@pytest.mark.usefixtures("nova_without_a_role")
+def test_doctor_prints_the_warnings_of_the_registration(site: Site) -> None:
+    """Those of its last run."""
     [problem] = cluster_problems(site)
     assert problem.startswith("role: the user nova lacks the role service")
-    site.kubectl("delete", "job", f"{site.name}-register")
 
 
 def test_a_cloud_has_the_zones_of_the_file(

@@ -6,7 +6,7 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -381,8 +381,8 @@ def test_several_services_with_endpoints_are_refused(keystone: Keystone) -> None
     """The catalog would have the URLs of both."""
     other = keystone.admin.create("service", "/services", type="placement")["id"]
     fields = {"service_id": other, "region_id": REGION, "interface": "public", "url": "http://a"}
-    keystone.admin.create("endpoint", "/endpoints", **fields)
     try:
+        keystone.admin.create("endpoint", "/endpoints", **fields)
         before = keystone.state()
         done = keystone.try_register(PUBLIC_ENDPOINT="https://b")
         assert (done.returncode, done.stdout) == (1, "")
@@ -394,16 +394,15 @@ def test_several_services_with_endpoints_are_refused(keystone: Keystone) -> None
 
 def test_keystone_without_any_region_is_reported(keystone: Keystone) -> None:
     admin = keystone.admin
-    endpoints = {id: each["region_id"] for id, each in keystone.state()["endpoints"].items()}
-    for endpoint in endpoints:
-        admin.call("PATCH", f"/endpoints/{endpoint}", json={"endpoint": {"region_id": None}})
-    admin.call("DELETE", f"/regions/{REGION}")
-    try:
+    with ExitStack() as restoring:
+        for endpoint, before in keystone.state()["endpoints"].items():
+            path, region = f"/endpoints/{endpoint}", {"region_id": before["region_id"]}
+            restoring.callback(admin.call, "PATCH", path, json={"endpoint": region})
+            admin.call("PATCH", path, json={"endpoint": {"region_id": None}})
+        admin.call("DELETE", f"/regions/{REGION}")
+        # The endpoints need the region.
+        restoring.callback(admin.call, "PUT", f"/regions/{REGION}", json={"region": {}})
         done = keystone.try_register()
-    finally:
-        admin.call("PUT", f"/regions/{REGION}", json={"region": {}})
-        for endpoint, region in endpoints.items():
-            admin.call("PATCH", f"/endpoints/{endpoint}", json={"endpoint": {"region_id": region}})
     assert (done.returncode, done.stdout) == (1, "")
     assert f"Keystone has no region {REGION}: correct " in done.stderr
 
