@@ -54,6 +54,7 @@ DATABASE = {
     "mysql": "CREATE DATABASE {database} CHARACTER SET utf8mb3",
 }
 OTHER_OWNER = {"postgresql": "CREATE DATABASE {database}", "mysql": DATABASE["mysql"]}
+TABLE = dict.fromkeys(DATABASE, "CREATE TABLE a (a INT)")
 LATIN = {
     "postgresql": f"{DATABASE['postgresql']} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'",
     "mysql": "CREATE DATABASE {database} CHARACTER SET latin1",
@@ -77,6 +78,7 @@ LOCKED = {
 # The accounts of a user of MySQL or MariaDB, which has one for each host.
 ACCOUNT = "CREATE USER {{user}}@'{host}' IDENTIFIED BY '{{password}}'"
 ACCOUNTS = "SELECT host, authentication_string FROM user WHERE user = '{name}'"
+GRANTS = "SELECT * FROM db WHERE user = '{name}'"
 # The command that another one overtakes, with the second administrator's URL, before a statement.
 OVERTAKEN = f"""
 import os, runpy, subprocess, sys
@@ -246,7 +248,10 @@ def refusal(outcome: Outcome) -> str:
 def test_what_exists_is_completed_or_only_reported(
     server: DatabaseServer, run_batch: RunBatch
 ) -> None:
-    """A user with few rights on an existing database keeps them; one without any gets them."""
+    """A user with few rights on an existing database keeps them.
+
+    A user without any gets them on an empty one.
+    """
     admin, limited, user, other, database, latin, few, locked = (Target(server) for _ in range(8))
     interrupted = Target(server)
     admin.administer(USER, EVERYTHING, database=pattern(limited.name))
@@ -293,6 +298,29 @@ def test_what_exists_is_completed_or_only_reported(
     assert database.exists() == (server.kind == "mysql", True)
 
 
+def test_database_with_tables_gets_no_user_and_no_rights(
+    server: DatabaseServer, run_batch: RunBatch
+) -> None:
+    """It may be another service's, or an administrator has revoked the rights."""
+    new, revoked = Target(server), Target(server)
+    revoked.administer(USER)
+    for target in (new, revoked):
+        target.administer(OTHER_OWNER)
+        target.administer(TABLE, at=target.name)
+    outcomes = run_batch({target.name: target.case() for target in (new, revoked)})
+    for target, problem in ((new, "does not exist"), (revoked, "has no rights there")):
+        name, outcome = target.name, outcomes[target.name]
+        error = refusal(outcome)
+        if server.kind == "postgresql":
+            assert f"error: owner: the database {name} belongs to postgres" in outcome.stdout
+        else:
+            assert f"{name} has tables, but the user {name} {problem}: set another " in error
+            assert f"grant {name} {', '.join(GRANTED)} on {name}" in error
+            assert outcome.stdout == ""
+            assert server.administer(GRANTS.format(name=name)) == ""
+        assert target.exists() == (target is revoked, True)
+
+
 @pytest.mark.parametrize(
     "server", ["mariadb", pytest.param("mysql8", marks=pytest.mark.only_all)], indirect=True
 )
@@ -301,7 +329,7 @@ def test_account_of_another_host_is_only_reported(
 ) -> None:
     """The server prefers it to the account for all hosts, whose password may be right."""
     network, local = f"{server.address.split('.')[0]}.%", "127.0.0.1"
-    hosts = ([network], ["%", network], [local], [local])
+    hosts = ([network], ["%", network, "192.0.2.1"], [local], [local])
     users = {Target(server): names for names in hosts}
     for user, names in users.items():
         user.administer(*({"mysql": ACCOUNT.format(host=host)} for host in names), password="other")
@@ -315,8 +343,8 @@ def test_account_of_another_host_is_only_reported(
     for user in refused:
         outcome = outcomes[user.name]
         assert outcome.stdout == ""
-        preferred = f"the account {user.name}@{users[user][-1]} to {user.name}@%, "
-        assert preferred in refusal(outcome)
+        listed = ", ".join(sorted(f"{user.name}@{host}" for host in users[user] if host != "%"))
+        assert f"may prefer {listed} to {user.name}@%, the only account " in refusal(outcome)
         assert accounts(user) == before[user]
     assert outcomes[remote.name].stdout.splitlines() == remote.changes
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,7 @@ HAS_USER = {
     "postgresql": "SELECT 1 FROM pg_roles WHERE rolname = :name",
     "mysql": "SELECT 1 FROM mysql.user WHERE user = :name AND host = '%'",
 }
+HAS_TABLES = "SELECT 1 FROM information_schema.tables WHERE table_schema = :name LIMIT 1"
 # Accounts that the server may prefer to the one for all hosts. Those for its own host apply only to
 # clients there.
 OTHER_HOSTS = """
@@ -44,6 +45,7 @@ OTHER_HOSTS = """
         host NOT IN ('localhost', '127.0.0.1', '::1')
         OR SUBSTRING_INDEX(USER(), '@', -1) IN ('localhost', '127.0.0.1', '::1')
     )
+    ORDER BY host
 """
 # The owner of the database, unless the user has the rights of the owner.
 OTHER_OWNER = """
@@ -181,18 +183,23 @@ class Creation:
         if not self.is_mysql:
             self.execute("SET lock_timeout = '5min'")
             self.connection.execute(sa.select(sa.func.pg_advisory_lock(KEY)))
-        elif host := self.find(OTHER_HOSTS, self.user):
+        elif hosts := self.find(OTHER_HOSTS, self.user):
+            others = ", ".join(f"{self.user}@{host}" for host in hosts)
             raise StartError(
-                f"the server may prefer the account {self.user}@{host} to {self.user}@%, the only"
-                f" one that create-database manages: delete {self.user}@{host}, or set up the"
-                f" database {self.name} and its user yourself"
+                f"the server may prefer {others} to {self.user}@%, the only account that"
+                f" create-database manages: delete {others}, or set up the database {self.name}"
+                " and its user yourself"
             )
         kind = self.url.get_backend_name()
-        has_user = self.find(HAS_USER[kind], self.user)
-        has_database = self.find(HAS_DATABASE[kind], self.name)
+        # Whoever creates the user meanwhile has found no tables, and may create them by now.
+        has_tables = self.is_mysql and bool(self.find(HAS_TABLES, self.name))
+        has_user = bool(self.find(HAS_USER[kind], self.user))
+        has_database = bool(self.find(HAS_DATABASE[kind], self.name))
         if has_database:
             with as_administrator(self.admin.set(database=self.name)) as connection:
                 refuse(self.config, connection, checks_of(self.url))
+        if has_tables and not has_user:
+            raise self.no_rights("does not exist", "create it, and grant")
         created_user = not has_user and self.set_password(
             "CREATE USER", f"created the user {self.user}"
         )
@@ -211,10 +218,23 @@ class Creation:
         if self.is_wrong_password(error):
             self.set_password("ALTER USER", f"changed the password of {self.user}")
             error = login_error(self.config)
-        # Another run has created the user, and was interrupted or is not complete yet.
         if self.is_mysql and number_of(error) == NO_RIGHT_NUMBER:
+            if has_tables:
+                raise self.no_rights("has no rights there", "grant")
+            # Another run has created the user, and was interrupted or is not complete yet.
             self.grant()
         return self.changes
+
+    def no_rights(self, problem: str, fix: str) -> StartError:
+        """Return why the user gets no rights on a database of MySQL or MariaDB with tables.
+
+        The tables may be another service's, or somebody has revoked the rights.
+        """
+        return StartError(
+            f"the database {self.name} has tables, but the user {self.user} {problem}: set another"
+            f" database in {where(CONNECTION)}, or {fix} {self.user} {', '.join(GRANTED)} on"
+            f" {self.name}"
+        )
 
     def grant(self) -> None:
         """Grant what Placement needs in MySQL or MariaDB. The database need not exist yet."""
@@ -269,9 +289,9 @@ class Creation:
         """Return whether a login fails because of the password, and not for another reason."""
         return number_of(error) == WRONG_NUMBER if self.is_mysql else WRONG_TEXT in str(error)
 
-    def find(self, query: str, name: str) -> Any:
-        """Return the first result of a query for a name, or None."""
-        return self.connection.scalar(sa.text(query), {"name": name})
+    def find(self, query: str, name: str) -> Sequence[Any]:
+        """Return what a query finds for a name."""
+        return self.connection.scalars(sa.text(query), {"name": name}).all()
 
     def execute(self, statement: str, change: str = "", **values: str) -> bool:
         """Execute a statement, print what it has changed, and return whether it has."""
