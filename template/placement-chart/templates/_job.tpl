@@ -63,7 +63,8 @@ spec:
 {{- end -}}
 
 {{/* The spec of a Job, from `dict "root" . "component" COMPONENT "command" SHELL "hook" BOOL "secrets" SECRETS
-     "variables" VARIABLES "serviceAccount" NAME`. Only a Job with a NAME may send requests to Kubernetes. */}}
+     "variables" VARIABLES "serviceAccount" NAME "mounts" MOUNTS "volumes" VOLUMES`. Instead of a command for the
+     shell, it may have "args" ARGUMENTS for the image. Only a Job with a NAME may send requests to Kubernetes. */}}
 {{- define "placement.job" -}}
 {{- $secrets := merge (dict) (.secrets | default dict) (include "placement.jobSecrets" (list .root .component) | fromJson) -}}
 {{- $root := set (omit .root "Values") "Values" (set (omit .root.Values "secretSettings") "secretSettings" $secrets) -}}
@@ -102,10 +103,20 @@ template:
     {{- include "placement.pod" (set $root "serviceAccount" .serviceAccount) | nindent 4 }}
     containers:
       - name: {{ .component }}
+        {{- with .args }}
+        args: {{ toJson . }}
+        {{- else }}
         command: [/bin/sh, -euc]
         args:
           - {{ .command | quote }}
+        {{- end }}
         {{- include "placement.commandContainer" (list $root (concat (include "placement.workers" $root | fromYamlArray) (.variables | default list))) | nindent 8 }}
+          {{- with .mounts }}
+          {{- toYaml . | nindent 10 }}
+          {{- end }}
     volumes:
       {{- include "placement.volumes" (list $root .hook) | nindent 6 }}
+      {{- with .volumes }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
 {{- end -}}
