@@ -140,19 +140,14 @@ class Readme(Cluster, Stack):
 
     def keystone_user(self, name: str) -> list[str]:
         """Return the commands that create a user for Placement in Keystone."""
-        return [
-            f"openstack user create --domain {self.keystone_user_domain} --password-prompt {name}",
-            self.keystone_role_command("service", name),
-        ]
-
-    def keystone_role_command(self, role: str, user: str = "placement") -> str:
-        """Return the command that assigns a role to a user of Placement."""
         project = shlex.quote(self.keystone_project_name)
         project_domain = shlex.quote(self.keystone_project_domain_name)
-        return (
+        domain = self.keystone_user_domain
+        return [
+            f"openstack user create --domain {domain} --password-prompt {name}",
             f"openstack role add --project {project} --project-domain {project_domain} \\\n"
-            f"    --user {user} --user-domain {self.keystone_user_domain} {role}"
-        )
+            f"    --user {name} --user-domain {domain} service",
+        ]
 
     @property
     def keystone_user_domain(self) -> str:
@@ -180,7 +175,9 @@ class Readme(Cluster, Stack):
 
     @property
     def keystone_registration(self) -> list[str]:
-        """The commands that register Placement in Keystone."""
+        """The commands that register Placement in Keystone, without what a Job does."""
+        if self.keystone_admin_secret:
+            return self.keystone_user("placement")
         service = f"http://{self.chart_fullname}.{self.project_name}.svc:8778"
         urls = {
             "public": self.public_url if self.exposed else service,
@@ -193,6 +190,16 @@ class Readme(Cluster, Stack):
             *(f"{create} {interface} {url}" for interface, url in urls.items()),
             *self.keystone_user("placement"),
         ]
+
+    @property
+    def registration_parts(self) -> list[str]:
+        """The parts of the registration in docs/keystone.md, in includes/keystone."""
+        parts = {
+            "registration-by-job": bool(self.keystone_admin_secret),
+            "registration-by-commands": not self.registers_user,
+            "application-credential": self.keystone_auth_type != "password",
+        }
+        return [name for name, is_needed in parts.items() if is_needed]
 
     @property
     def registers_user(self) -> bool:
@@ -253,15 +260,19 @@ class Readme(Cluster, Stack):
     def prerequisites(self) -> list[str]:
         """What must exist before `make deploy`, each with the page that describes it."""
         title = self.exposure.capitalize()
+        user, logins = "user", "and the login of its administrator"
+        if self.keystone_auth_type != "password":
+            user = "application credential"
+            logins = f"the login of its administrator, and Placement's {user}"
         controller = "an Ingress controller" if self.exposure == "ingress" else "the Gateway"
         needed = {
             "a registry that the nodes can pull from: [Registry](registry.md)": True,
             f"{self.database_prerequisite}: [Database](database.md)": not self.sqlite,
-            "Placement's endpoints and its user in Keystone: "
+            f"Placement's endpoints and its {user} in Keystone: "
             "[Keystone](keystone.md#registration)": self.keystone
             and not self.keystone_admin_secret,
             f"Keystone with the region `{self.keystone_region}` and its own "
-            f"`{self.keystone_interface}` endpoint, and the login of its administrator: "
+            f"`{self.keystone_interface}` endpoint, {logins}: "
             "[Keystone](keystone.md#registration)": bool(self.keystone_admin_secret),
             f"{controller}, and a DNS record for the host: [{title}](exposure.md)": self.exposed,
             "a metrics server: [Autoscaling](autoscaling.md)": self.autoscaled,
@@ -302,7 +313,7 @@ class Readme(Cluster, Stack):
             else "URL, TLS, topologies, connections, existing database, data from SQLite",
             "large-clouds.md": "options for many hosts and for hosts with devices",
             "keystone.md": "tokens, registration, roles" if self.keystone else "",
-            "rotation.md": "how to change each secret" if self.rotations else "",
+            "rotation.md": "how to change each secret" if self.cluster_secrets else "",
             "security.md": "limits, timeouts, network access and policy, HTTPS, security fixes",
             "upgrades.md": "changes of settings, template updates, OpenStack upgrades",
             "zones.md": "zones of hosts, traits, resource classes and sharing pools as data",
@@ -312,13 +323,11 @@ class Readme(Cluster, Stack):
 
     @property
     def rotations(self) -> list[str]:
-        """The sections of docs/rotation.md, in includes/rotation: one for each secret."""
+        """The sections of docs/rotation.md, in includes/rotation: one for each secret of pods."""
         sections = {
             self.database: not self.sqlite,
             self.keystone_auth_type: self.keystone,
             "memcache-key": bool(self.keystone_memcached_servers),
-            "ingress-certificate": bool(self.tls_secret),
-            "pull-secret": bool(self.image_pull_secret),
         }
         return [name for name, is_needed in sections.items() if is_needed]
 

@@ -34,6 +34,11 @@ class Scaling(Database):
         return most * self.connections_per_pod
 
     @property
+    def connections_of_rollout(self) -> int:
+        """The largest number during a rollout, which adds a pod, and a Job with two of its own."""
+        return self.connections + self.connections_per_pod + 2
+
+    @property
     def connections_per_pod(self) -> int:
         """The largest number of database connections of one pod.
 

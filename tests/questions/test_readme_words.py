@@ -101,7 +101,7 @@ def test_pages_are_those_of_the_deployment() -> None:
     ("answers", "sections", "secrets"),
     [
         ({}, [], []),
-        ({"image_pull_secret": "pull"}, ["pull-secret"], []),
+        ({"image_pull_secret": "pull"}, [], []),
         ({"database": "mysql"}, ["mysql"], ["placement-database"]),
         (
             {
@@ -109,10 +109,8 @@ def test_pages_are_those_of_the_deployment() -> None:
                 "auth_strategy": "keystone",
                 "keystone_auth_type": "v3applicationcredential",
                 "keystone_memcached_servers": "memcached:11211",
-                "exposure": "ingress",
-                "tls_secret": "certificate",
             },
-            ["postgresql", "v3applicationcredential", "memcache-key", "ingress-certificate"],
+            ["postgresql", "v3applicationcredential", "memcache-key"],
             ["placement-database", "placement-keystone"],
         ),
     ],
@@ -256,6 +254,21 @@ def test_internal_endpoint_is_the_service_of_the_chart(name: str, host: str) -> 
     assert registration[2].endswith(f" internal http://{host}.{name}.svc:8778")
 
 
+@pytest.mark.parametrize("job", ["", "keystone-admin"])
+@pytest.mark.parametrize("auth_type", ["password", "v3applicationcredential"])
+def test_page_on_keystone_has_the_commands_for_what_no_job_does(job: str, auth_type: str) -> None:
+    """A Job creates the endpoints, and the user of a password."""
+    answers = {"keystone_auth_type": auth_type, "keystone_admin_secret": job}
+    deployment = Deployment.model_validate({"auth_strategy": "keystone", **answers})
+    by_job = {"registration-by-job"} if job else set()
+    by_commands = {"registration-by-commands"} if not job or auth_type != "password" else set()
+    credential = {"application-credential"} if auth_type != "password" else set()
+    assert set(deployment.registration_parts) == by_job | by_commands | credential
+    commands = deployment.keystone_registration
+    endpoints = [command for command in commands if "endpoint create" in command]
+    assert (len(endpoints), len(commands) - len(endpoints)) == ((0, 2) if job else (3, 3))
+
+
 @pytest.mark.parametrize(
     ("answers", "pages"),
     [
@@ -268,6 +281,14 @@ def test_internal_endpoint_is_the_service_of_the_chart(name: str, host: str) -> 
                 "scaling": "autoscale",
             },
             ["registry", "database", "keystone", "exposure", "autoscaling"],
+        ),
+        (
+            {
+                "auth_strategy": "keystone",
+                "keystone_auth_type": "v3applicationcredential",
+                "keystone_admin_secret": "keystone-admin",
+            },
+            ["registry", "keystone"],
         ),
     ],
 )

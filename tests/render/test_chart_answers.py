@@ -170,6 +170,7 @@ def test_the_connection_limit_is_that_of_the_deployment(repo: Repo) -> None:
     assert (code == 0) == repo.deployment.sqlite
     if code:
         per_pod = repo.deployment.connections_per_pod
+        assert f"may open {repo.deployment.connections_of_rollout} database" in errors
         assert f"A pod opens {per_pod}, a Job opens 2, " in errors
         assert f" adds a pod to the {number} replicas." in errors
 

@@ -185,17 +185,19 @@ class Secrets:
         """Deploy the CronJob that rotates the application credential, as the page describes."""
         clouds = blocks(self.site.repository, "yaml")[0].replace("PASSWORD", PASSWORD)
         (self.site.repository / "values/clouds.yaml").write_text(clouds, encoding="utf-8")
-        [create] = [text for text in blocks(self.site.repository, "console") if "-owner" in text]
+        page = (self.site.repository / "docs/rotation.md").read_text(encoding="utf-8")
+        [create] = re.findall("`(kubectl[^`]*-owner[^`]*)`", page)
         output(self.site.run("sh", "-euc", f"cd values; {create}"))
         self.site.set_values(f"{values}credentialRotation: {{ownerSecret: placement-owner}}\n")
         self.site.make("deploy")
 
     def run_job(self) -> None:
-        """Rotate the application credential by the command of the page."""
+        """Rotate the application credential by the commands of the page."""
         [command] = [
             text for text in blocks(self.site.repository, "console") if "create job" in text
         ]
-        output(self.site.run("sh", "-euc", command))
+        printed = output(self.site.run("sh", "-euc", command))
+        assert printed.splitlines()[-1].startswith("ok: credential"), printed
 
     def memcache_key(self) -> Finish:
         """Rotate the key of the token cache."""
