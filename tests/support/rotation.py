@@ -197,7 +197,7 @@ class Secrets:
             text for text in blocks(self.site.repository, "console") if "create job" in text
         ]
         printed = output(self.site.run("sh", "-euc", command))
-        assert printed.splitlines()[-1].startswith("ok: credential"), printed
+        assert "\nok: credential: " in printed, printed
 
     def memcache_key(self) -> Finish:
         """Rotate the key of the token cache."""
