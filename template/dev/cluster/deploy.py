@@ -102,9 +102,12 @@ def refuse_gitops(kubectl: Kubectl, selector: str) -> None:
 
 
 def require_secrets(kubectl: Kubectl, objects: list[Object]) -> None:
-    """Name all missing Secrets. Exit if pods need them, unless this deploy creates them."""
+    """Name what is missing. Exit if pods need a Secret, unless this deploy creates it."""
     for secret in secret_keys.missing(kubectl, secret_keys.of_ingresses(objects)):
         print(f"The Ingress serves no valid certificate without {secret}.")
+    config_maps: secret_keys.Keys = {name: set() for name in secret_keys.config_maps(objects)}
+    for config_map in secret_keys.missing(kubectl, config_maps, "ConfigMap"):
+        print(f"Pods do not start without {config_map}.")
     needed = secret_keys.of_pods(objects)
     if missing := [f"  {secret}" for secret in secret_keys.missing(kubectl, needed)]:
         print(
