@@ -28,6 +28,8 @@ CONFLICTS = ("placement.concurrent_update", "placement.duplicate_name")
 THREADS = 8
 # How often a write that conflicts with another client is tried, each time with what is there then.
 ATTEMPTS = 5
+# The seconds before the second attempt. Each further pause is twice as long.
+PAUSE = 0.1
 
 
 class ConflictError(Exception):
@@ -86,11 +88,11 @@ class Placement:
         except (ValueError, KeyError, TypeError):
             answer = {"detail": response.text}
         detail = textwrap.shorten(str(answer["detail"]), 300)
-        # Placement answers 500 if two requests write the traits of a provider at the same time.
-        is_conflict = answer.get("code") in CONFLICTS or response.status_code == 500
-        if is_conflict and method != "GET":
-            raise ConflictError(detail)
         refused = f"{method} {path}: {response.status_code} {detail}"
+        # A Placement without the image's patch answers 500 to concurrent changes of traits.
+        is_unpatched = response.status_code == 500 and path.endswith("/traits")
+        if method != "GET" and (answer.get("code") in CONFLICTS or is_unpatched):
+            raise ConflictError(refused)
         raise (StartError if response.status_code in (401, 403) else RefusedError)(refused)
 
     def _not_found(self) -> StartError:

@@ -1,11 +1,12 @@
 """Writes a difference to Placement. Every write can be interrupted: the next run completes it."""
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from entrypoint.zones import records
-from entrypoint.zones.api import ATTEMPTS, ConflictError, Placement, RefusedError, at_once
+from entrypoint.zones.api import ATTEMPTS, PAUSE, ConflictError, Placement, RefusedError, at_once
 from entrypoint.zones.difference import (
     Change,
     HostChange,
@@ -136,7 +137,9 @@ class Writer:
 
 def result(write: Callable[[Change], str | None], change: Change) -> str | None:
     """Write a change, again while it conflicts with other clients; return any problem."""
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(PAUSE * 2 ** (attempt - 1))
         try:
             return write(change)
         except ConflictError as error:
