@@ -7,8 +7,12 @@ set -eu
 engine=$1 image=$2 url=$3
 shift 3
 
-# For `make zones-export >zones.yaml`, the shell has emptied it already.
-[ -s zones.yaml ] || { echo 'zones.yaml does not exist or is empty: restore it, and export to another file' >&2; exit 1; }
+[ -f zones.yaml ] || { echo 'zones.yaml does not exist: restore it, or create an empty file' >&2; exit 1; }
+# In `make zones-export >zones.yaml`, the shell has emptied the file already.
+if [ "$1" = export ] && [ ! -s zones.yaml ]; then
+    echo 'zones.yaml is empty: restore it, and export to another file' >&2
+    exit 1
+fi
 "$engine" image inspect "$image" >/dev/null 2>&1 ||
     { echo "The image $image does not exist: run \`make build\` first." >&2; exit 1; }
 

@@ -34,7 +34,7 @@ def zones_make(engine: str, newest: str, render: Render, tmp_path: Path) -> Make
 def test_targets_use_the_placement_at_url(
     zones: Zones, zones_make: Make, server: Server, tmp_path: Path
 ) -> None:
-    """An exported OS_CLOUD is for OpenStack's client, and does not choose another Placement."""
+    """Exported OS_CLOUD and OS_CACERT are for OpenStack's client, and change nothing here."""
     data = zones.two_zones()
     host = zones.new_host("compute-kvm-1")
     (tmp_path / "repository/zones.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
@@ -48,6 +48,8 @@ def test_targets_use_the_placement_at_url(
     export = zones_make("export", f"URL={url}")
     aggregates = [zone["aggregate"] for zone in yaml.safe_load(export.stdout)["zones"].values()]
     assert kvm["aggregate"]["uuid"] in {aggregate["uuid"] for aggregate in aggregates}
+    local = zones_make("plan", "PORT=9", OS_CACERT="/no/such/file")
+    assert local.stderr.startswith("Placement at http://127.0.0.1:9\n")
 
 
 def test_file_that_the_shell_has_emptied_is_refused(zones_make: Make, tmp_path: Path) -> None:
@@ -55,7 +57,13 @@ def test_file_that_the_shell_has_emptied_is_refused(zones_make: Make, tmp_path: 
     (tmp_path / "repository/zones.yaml").write_text("", encoding="utf-8")
     export = zones_make("export", "URL=http://127.0.0.1:9")
     assert (export.returncode, export.stdout) == (2, "")
-    assert "zones.yaml does not exist or is empty" in export.stderr
+    assert "zones.yaml is empty: restore it, and export to another file" in export.stderr
+
+
+def test_missing_file_is_reported(zones_make: Make, tmp_path: Path) -> None:
+    (tmp_path / "repository/zones.yaml").unlink()
+    plan = zones_make("plan", "URL=http://127.0.0.1:9")
+    assert plan.stderr.startswith("zones.yaml does not exist: restore it, or create an empty file")
 
 
 def test_cloud_is_used_with_its_certificate(zones_make: Make, tmp_path: Path) -> None:
