@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -242,31 +243,61 @@ def nova(
         yield Adapter(session, service_type="compute", **options)
 
 
-def test_a_cloud_has_the_zones_of_the_file(
-    stack: Stack, hosts: dict[str, str], nova: Adapter
-) -> None:
-    """By URL and token, and by the name of a cloud, whose Nova lacks both aggregates."""
+CLOUDS = "dev/stack/keystone/clouds.yaml"
+
+
+@pytest.fixture
+def zones_file(stack: Stack, cloud: dict[str, Any], nova: Adapter) -> Iterator[Path]:
+    """Write zones.yaml; after the test, neither Placement nor Nova has anything of it."""
     write_zones(stack.repository)
+    path = stack.repository / "zones.yaml"
+    created = yaml.safe_load(path.read_text(encoding="utf-8"))
+    yield path
+    for aggregate in nova.get("/os-aggregates").json()["aggregates"]:
+        change_aggregate(nova, aggregate, "remove", *aggregate["hosts"])
+        nova.delete(f"/os-aggregates/{aggregate['id']}")
+    path.write_text("", encoding="utf-8")
+    stack.make("zones-apply", "ARGS=--yes", "OS_CLOUD=placement", f"OS_CLIENT_CONFIG_FILE={CLOUDS}")
+    with stack.client(User(cloud["placement"]).token) as client:
+        for kind in ("traits", "resource_classes"):
+            for name in created[kind]:
+                client.delete(f"/{kind}/{name}").raise_for_status()
+
+
+def change_aggregate(nova: Adapter, aggregate: dict[str, Any], action: str, *names: str) -> None:
+    """Let Nova add hosts to an aggregate, or remove them."""
+    for name in names:
+        body = {f"{action}_host": {"host": name}}
+        nova.post(f"/os-aggregates/{aggregate['id']}/action", json=body)
+
+
+@pytest.mark.usefixtures("zones_file")
+def test_a_cloud_has_the_zones_of_the_file(stack: Stack, hosts: dict[str, str]) -> None:
+    """By URL and token, and by the name of a cloud, whose Nova lacks both aggregates."""
     # Without Nova, with the token of `make token`.
     plan = stack.try_make("zones-plan")
     assert "Plan: 4 to add, 4 to change, 0 to remove." in plan.stdout, plan.stderr
     assert "Error 2" in plan.stderr
 
-    clouds = ("OS_CLOUD=placement", "OS_CLIENT_CONFIG_FILE=dev/stack/keystone/clouds.yaml")
+    file = {"OS_CLIENT_CONFIG_FILE": CLOUDS}
+    clouds = ("OS_CLOUD=placement", f"OS_CLIENT_CONFIG_FILE={CLOUDS}")
     applied = stack.make("zones-apply", *clouds)
     commands = [line for line in applied.splitlines() if line.startswith("  openstack ")]
     assert len(commands) == 6, applied
     assert "Applied." in applied
-    file = {"OS_CLIENT_CONFIG_FILE": "dev/stack/keystone/clouds.yaml"}
     check_candidates(stack.repository, hosts, "placement", file)
 
 
 def test_zones_are_compared_with_nova(
-    stack: Stack, cloud: dict[str, Any], hosts: dict[str, str], nova: Adapter, tmp_path: Path
+    stack: Stack,
+    cloud: dict[str, Any],
+    hosts: dict[str, str],
+    nova: Adapter,
+    zones_file: Path,
+    tmp_path: Path,
 ) -> None:
     """Nova chooses the UUIDs, and its memberships stay in Placement until Nova removes them."""
-    write_zones(stack.repository)
-    file = stack.repository / "zones.yaml"
+    file = zones_file
     clouds = tmp_path / "clouds.yaml"
     users = {"placement": cloud["placement"], "service": with_role(cloud["admin"], "service")}
     clouds.write_text(yaml.safe_dump({"clouds": users}), encoding="utf-8")
@@ -292,11 +323,7 @@ def test_zones_are_compared_with_nova(
         created: dict[str, Any] = nova.post("/os-aggregates", json=body).json()["aggregate"]
         return created
 
-    def change(aggregate: dict[str, Any], action: str, *names: str) -> None:
-        for name in names:
-            body = {f"{action}_host": {"host": name}}
-            nova.post(f"/os-aggregates/{aggregate['id']}/action", json=body)
-
+    change = partial(change_aggregate, nova)
     kvm, containers = create("kvm"), create("containers", availability_zone="containers")
     change(kvm, "add", "compute-kvm-01", "compute-other-01")
     commands, warnings = difference()
@@ -331,25 +358,55 @@ def test_zones_are_compared_with_nova(
     exported = yaml.safe_load(zones("export").stdout)["zones"]["containers"]
     assert exported == yaml.safe_load(file.read_text(encoding="utf-8"))["zones"]["containers"]
 
-    file.write_text(file.read_text(encoding="utf-8").replace(", compute-docker-02", ""))
-    path = f"/resource_providers/{hosts['compute-docker-02']}"
+    moved = "compute-docker-02"
+    path = f"/resource_providers/{hosts[moved]}"
 
-    def members() -> tuple[list[str], list[str]]:
+    def zone_of_moved() -> tuple[set[str], list[str]]:
+        """Return the traits of this host without records, and its aggregates."""
         with stack.client(User(cloud["placement"]).token) as client:
             traits = client.get(f"{path}/traits").json()["traits"]
             aggregates = client.get(f"{path}/aggregates").json()["aggregates"]
-            return traits, aggregates
+        return {name for name in traits if not name.startswith("CUSTOM_ADDED_BY_")}, aggregates
 
-    before = members()
+    def replace(old: str, new: str) -> None:
+        content = file.read_text(encoding="utf-8")
+        assert content.count(old) == 1
+        file.write_text(content.replace(old, new), encoding="utf-8")
+
+    # The file moves a host before Nova does, or names it no longer.
+    in_containers = ({"CUSTOM_ZONE_CONTAINERS"}, [containers["uuid"]])
+    in_kvm = ({"CUSTOM_ZONE_KVM"}, [kvm["uuid"]])
+    replace(f", {moved}", "")
+    replace("[compute-kvm-*]", f"[compute-kvm-*, {moved}]")
     with without_nova(cloud["admin"]):
         apply = zones("apply", "--yes")
-    assert apply.returncode == 1
+    assert (apply.returncode, zone_of_moved()) == (1, in_containers)
     assert "placement: Nova cannot be read: " in apply.stderr
-    assert members() == before
-    apply = zones("apply", "--yes")
-    assert "openstack aggregate remove host containers compute-docker-02" in apply.stdout
-    assert apply.returncode == 0, apply.stderr
-    assert members() == ([], [containers["uuid"]])
+    apply = zones("apply", "--yes", user="service")
+    assert (apply.returncode, zone_of_moved()) == (1, in_containers)
+    assert f"`apply` would remove: {moved}. Use a user who may list Nova's" in apply.stderr
+
+    def check_wait(aggregate: dict[str, Any], there: object, zone: str) -> None:
+        """Apply has a host wait where it is, until Nova has removed it from this aggregate."""
+        apply = zones("apply", "--yes")
+        assert (apply.returncode, zone_of_moved()) == (0, there)
+        name = aggregate["name"]
+        warning = f"{moved} is in the aggregate {name}, but zones.yaml has it in {zone}: it stays"
+        command = f"openstack aggregate remove host {name} {moved}"
+        assert f"{warning} as it is until you run `{command}`" in apply.stderr
+        assert f"  {command}\n" in apply.stdout
+        change(aggregate, "remove", moved)
+
+    def check_move(there: object) -> None:
+        apply = zones("apply", "--yes")
+        assert (apply.returncode, apply.stderr, zone_of_moved()) == (0, "", there)
+
+    check_wait(containers, in_containers, "kvm")
+    change(kvm, "add", moved)
+    check_move(in_kvm)
+    replace(f", {moved}", "")
+    check_wait(kvm, in_kvm, "no zone")
+    check_move((set(), []))
 
 
 @contextmanager
@@ -363,8 +420,10 @@ def without_nova(cloud: dict[str, Any]) -> Iterator[None]:
         admin.call("PATCH", f"/endpoints/{endpoint['id']}", json={"endpoint": {"url": url}})
 
     change("http://127.0.0.1:9/v2.1")
-    yield
-    change(endpoint["url"])
+    try:
+        yield
+    finally:
+        change(endpoint["url"])
 
 
 def test_revoked_token_is_refused_when_it_is_no_longer_cached(

@@ -64,7 +64,7 @@ def plan_or_apply(options: argparse.Namespace) -> None:
     if in_nova:
         in_nova.mark(current)
     found = difference.compare(placement, wanted, current)
-    if in_nova:
+    if in_nova and not in_nova.is_hidden:
         warnings, commands = nova.compare(in_nova, wanted, found.zones)
         found.warnings += warnings
     else:
@@ -79,6 +79,8 @@ def plan_or_apply(options: argparse.Namespace) -> None:
         sys.exit(DIFFERENT if found.changes or found.warnings or (in_nova and commands) else 0)
     if not found.changes:
         return
+    if in_nova and in_nova.is_hidden:
+        nova.check_removals(found)
     removals = [change for change in found.changes if change.removes]
     may_remove = options.yes or not removals or confirm(len(removals))
     changes = [change for change in found.changes if may_remove or not change.removes]
@@ -88,7 +90,7 @@ def plan_or_apply(options: argparse.Namespace) -> None:
     if problems:
         for problem in problems[1:]:
             report(problem)
-        raise StartError(f"{problems[0]} ({len(problems)} of {len(found.changes)} changes failed)")
+        raise StartError(problems[0])
     if not options.json:
         print("Applied.")
 
@@ -110,7 +112,7 @@ def print_export(path: str | None) -> None:
         path = DEFAULT_FILE
     owner = file.load(path).owner if path else file.DEFAULT_OWNER
     placement = Placement()
-    # Without Keystone, this fails, and not the request to Nova.
+    # Report a Keystone that does not answer before Nova is blamed.
     placement.get("/")
     titles = nova.titles(placement.cloud) if placement.cloud else {}
     print(export.export(placement, titles, owner), end="")

@@ -3,11 +3,12 @@
 import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from shlex import join
 
 from entrypoint.errors import StartError
 from entrypoint.zones import names, records
 from entrypoint.zones.api import Placement, at_once
-from entrypoint.zones.file import File, Pool, Zone
+from entrypoint.zones.file import File, Location, Pool, Zone
 from entrypoint.zones.state import Host, OwnPool, State
 
 # How many hosts that Placement does not have get a hint.
@@ -98,15 +99,9 @@ def compare(placement: Placement, file: File, state: State) -> Difference:
 
 def check(file: File, state: State) -> None:
     """Refuse what this Placement does not have, and pools that belong to someone else."""
-    known = {*state.traits, *file.traits, *state.resource_classes, *file.resource_classes}
-    groups = [("zones", zone.name, "traits", zone.traits) for zone in file.zones.values()]
-    for pool in file.pools.values():
-        groups.append(("pools", pool.name, "traits", pool.traits))
-        groups.append(("pools", pool.name, "inventories", frozenset(pool.inventories)))
-    for kind, name, key, used in groups:
-        for each in sorted(used - known):
-            place = file.at(kind, name, key, each)
-            raise StartError(f"{place}: this Placement is too old for {each}: remove it")
+    for place, name, known in used_names(file, state):
+        if name not in known:
+            raise StartError(f"{file.at(*place)}: this Placement is too old for {name}: remove it")
     for name in file.pools:
         uuid = state.names.get(name)
         if uuid not in (None, records.pool_uuid(file.owner, name)):
@@ -114,6 +109,21 @@ def check(file: File, state: State) -> None:
                 f"{file.at('pools', name)}: the provider {name} ({uuid}) exists already and belongs"
                 " to someone else: choose another name"
             )
+
+
+def used_names(file: File, state: State) -> Iterator[tuple[Location, str, set[str]]]:
+    """Yield each trait and resource class of a zone or a pool, its place, and all known names."""
+    traits, classes = (
+        state.traits | {*file.traits},
+        state.resource_classes | {*file.resource_classes},
+    )
+    data = file.document.data or {}
+    for kind in ("zones", "pools"):
+        for name, entry in data.get(kind, {}).items():
+            for index, trait in enumerate(entry.get("traits", ())):
+                yield (kind, name, "traits", index), trait, traits
+            for resource_class in entry.get("inventories", ()):
+                yield (kind, name, "inventories", resource_class), resource_class, classes
 
 
 def zones_of_hosts(file: File, state: State, warnings: list[str]) -> dict[str, Zone]:
@@ -150,11 +160,13 @@ def host_changes(
         zone = zones.get(uuid)
         traits = zone.traits if zone else frozenset()
         aggregates = frozenset([zone.aggregate] if zone else [])
-        others = host.aggregates & titles.keys() - aggregates - host.recorded_aggregates
+        own = host.recorded_aggregates - host.nova_aggregates
+        others = host.aggregates & titles.keys() - aggregates - own
         for title in sorted(titles[aggregate] for aggregate in others):
             warnings.append(
-                f"{host.name} is in the aggregate {title}, which the file does not say and did"
-                f" not add: `openstack aggregate remove host {title} {host.name}`"
+                f"{host.name} is in the aggregate {title}, but {file.document.name} has it in"
+                f" {zone.aggregate_name if zone else 'no zone'}: it stays as it is until you run"
+                f" `{host_command('remove', title, host.name)}`"
             )
         change = HostChange(
             "~",
@@ -162,12 +174,14 @@ def host_changes(
             host.name,
             host=host,
             zone=zone,
-            # Nothing while it is in a zone of someone else: it would be in two zones.
+            # Only records change while it is in a zone of someone else: it would be in two zones.
             add_traits=frozenset() if others else traits - host.traits,
             # Also what has disappeared: its record is removed.
-            remove_traits=frozenset(host.recorded_traits - traits),
+            remove_traits=frozenset() if others else frozenset(host.recorded_traits - traits),
             add_aggregates=frozenset() if others else aggregates - host.aggregates,
-            remove_aggregates=frozenset(host.recorded_aggregates - aggregates),
+            remove_aggregates=frozenset(
+                host.recorded_aggregates - aggregates - (own if others else set())
+            ),
         )
         details = [
             *(f"+ trait {name}" for name in sorted(change.add_traits)),
@@ -186,6 +200,11 @@ def host_changes(
         ]
         if details:
             yield replace(change, details=tuple(details))
+
+
+def host_command(action: str, aggregate: str, name: str) -> str:
+    """Return the command with which Nova adds a host to an aggregate or removes it."""
+    return join(["openstack", "aggregate", action, "host", aggregate, name])
 
 
 def removal(what: str, is_there: bool) -> str:

@@ -3,6 +3,7 @@
 Nova chooses the UUID of a host aggregate, and adds it to its hosts in Placement.
 """
 
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from shlex import join
@@ -13,7 +14,7 @@ from keystoneauth1.exceptions import ClientException, Forbidden
 from entrypoint.clouds import Cloud
 from entrypoint.errors import StartError, report
 from entrypoint.zones.api import adapter
-from entrypoint.zones.difference import Difference, HostChange
+from entrypoint.zones.difference import Difference, HostChange, host_command
 from entrypoint.zones.file import File, Zone
 from entrypoint.zones.state import State
 
@@ -28,6 +29,8 @@ class Nova:
 
     aggregates: list[dict[str, Any]]
     hosts: dict[str, str]
+    is_hidden: bool = False
+    """Whether Nova refuses to list them to this user."""
 
     def mark(self, state: State) -> None:
         """Add to each host the aggregates that it is a member of in Nova."""
@@ -44,8 +47,10 @@ def commands(file: File, state: State, difference: Difference) -> list[str]:
     changes = [change for change in difference.changes if isinstance(change, HostChange)]
     found = [create(zone) for zone in file.zones.values() if zone.aggregate not in members]
     for change in changes:
-        found += [host("remove", titles[name], change.name) for name in known(change, titles)]
-        found += [host("add", titles[name], change.name) for name in change.add_aggregates]
+        found += [
+            host_command("remove", titles[name], change.name) for name in known(change, titles)
+        ]
+        found += [host_command("add", titles[name], change.name) for name in change.add_aggregates]
     return found if changes else []
 
 
@@ -77,8 +82,12 @@ def compare(nova: Nova, file: File, zones: dict[str, Zone]) -> tuple[list[str], 
                 join(["openstack", "aggregate", "set", "--zone", zone.name, zone.aggregate_name])
             )
         there = set(aggregate["hosts"])
-        found += [host("remove", zone.aggregate_name, name) for name in sorted(there - members)]
-        found += [host("add", zone.aggregate_name, name) for name in sorted(members - there)]
+        found += [
+            host_command("remove", zone.aggregate_name, name) for name in sorted(there - members)
+        ]
+        found += [
+            host_command("add", zone.aggregate_name, name) for name in sorted(members - there)
+        ]
     # A host must leave one availability zone before it can join another.
     return warnings, sorted(found, key=lambda command: " add host " in command)
 
@@ -90,7 +99,7 @@ def read(cloud: Cloud) -> Nova | None:
         hosts = {each["id"]: each["service"]["host"] for each in hypervisors(nova)}
         return Nova(nova.get("/os-aggregates").json()["aggregates"], hosts)
 
-    return with_nova(cloud, found, None)
+    return with_nova(cloud, found, None, Nova([], {}, is_hidden=True))
 
 
 def titles(cloud: Cloud) -> dict[str, tuple[str, str | None]]:
@@ -100,22 +109,38 @@ def titles(cloud: Cloud) -> dict[str, tuple[str, str | None]]:
         aggregates = nova.get("/os-aggregates").json()["aggregates"]
         return {each["uuid"]: (each["name"], each["availability_zone"]) for each in aggregates}
 
-    return with_nova(cloud, found, {})
+    return with_nova(cloud, found, {}, {})
 
 
-def with_nova(cloud: Cloud, found: Callable[[Any], T], default: T) -> T:
-    """Return what is found in Nova, or the default without a Nova, or if it refuses this user.
+def check_removals(difference: Difference) -> None:
+    """Refuse to remove memberships that a hidden Nova may have."""
+    changes = [change for change in difference.changes if isinstance(change, HostChange)]
+    if found := [each.name for each in changes if each.remove_aggregates & each.host.aggregates]:
+        hosts = textwrap.shorten(", ".join(found), 200, placeholder=" ...")
+        raise StartError(
+            f"Nova may still have these hosts in the aggregates that `apply` would remove: {hosts}."
+            " Use a user who may list Nova's aggregates and hypervisors"
+        )
+
+
+def with_nova(cloud: Cloud, found: Callable[[Any], T], absent: T, hidden: T) -> T:
+    """Return what is found in Nova, or a default without a Nova, or if it refuses this user.
 
     Any other failure ends the command: `apply` would remove memberships that Nova has.
     """
     nova = adapter(cloud, "compute", VERSION)
     try:
-        return found(nova) if nova.get_endpoint() else default
+        return found(nova) if nova.get_endpoint() else absent
     except Forbidden as error:
         report(f"warning: Nova is not read: {error}")
-        return default
-    except (ClientException, ValueError, KeyError) as error:
-        raise StartError(f"Nova cannot be read: {error}") from error
+        return hidden
+    except ClientException as error:
+        raise StartError(f"Nova cannot be read: {error}: try again when it answers") from error
+    except (ValueError, KeyError) as error:
+        raise StartError(
+            f"Nova cannot be read: something else answers at {nova.get_endpoint()}: correct its"
+            " endpoint in the catalog"
+        ) from error
 
 
 def hypervisors(nova: Any) -> Iterator[dict[str, Any]]:
@@ -129,8 +154,3 @@ def hypervisors(nova: Any) -> Iterator[dict[str, Any]]:
 def create(zone: Zone) -> str:
     """Return the command that creates an aggregate with its availability zone."""
     return join(["openstack", "aggregate", "create", "--zone", zone.name, zone.aggregate_name])
-
-
-def host(action: str, aggregate: str, name: str) -> str:
-    """Return the command that adds a host to an aggregate or removes it."""
-    return join(["openstack", "aggregate", action, "host", aggregate, name])
