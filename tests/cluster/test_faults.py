@@ -109,11 +109,16 @@ def new_token(site: Site) -> str:
     return site.kubectl("exec", pod, "--", "/startup.sh", "token").strip()
 
 
-@pytest.fixture
-def client(site: Site, gateway: str) -> Iterator[httpx.Client]:
+def new_client(site: Site, gateway: str) -> httpx.Client:
     """Return a client with a token, which connects through the Ingress."""
     headers = {"host": site.host, "x-auth-token": new_token(site)}
-    with httpx.Client(base_url=gateway, headers=headers, timeout=60) as client:
+    return httpx.Client(base_url=gateway, headers=headers, timeout=60)
+
+
+@pytest.fixture
+def client(site: Site, gateway: str) -> Iterator[httpx.Client]:
+    """Return such a client, and close it after the test."""
+    with new_client(site, gateway) as client:
         yield client
 
 
@@ -198,17 +203,35 @@ def test_doctor_prints_the_warnings_of_the_registration(site: Site) -> None:
     assert problem.startswith("role: the user nova lacks the role service")
 
 
+@pytest.fixture(scope="module")
+def hosts(site: Site, gateway: str) -> dict[str, str]:
+    """Return the UUIDs of the providers of hosts."""
+    with new_client(site, gateway) as client:
+        return create_hosts(client)
+
+
+@pytest.fixture
+def zones_apply(
+    site: Site, client: httpx.Client, hosts: dict[str, str], engine: str
+) -> Callable[[], str]:
+    """Apply the zones of the page, and return a function that does it again."""
+    selector = f"app.kubernetes.io/instance={site.name},app.kubernetes.io/component=api"
+    command = ("dev/cluster/port-forward.sh", "", site.name, selector, "make", "zones-apply")
+
+    def apply() -> str:
+        token = {"TOKEN": client.headers["x-auth-token"]}
+        return output(site.run(*command, f"ENGINE={engine}", env=token))
+
+    write_zones(site.repository)
+    apply()
+    return apply
+
+
 def test_a_cloud_has_the_zones_of_the_file(
-    site: Site, client: httpx.Client, gateway: str, engine: str
+    site: Site, hosts: dict[str, str], zones_apply: Callable[[], str], gateway: str
 ) -> None:
     """`make zones-apply` writes them, and the catalog leads the OpenStack client to them."""
-    hosts = create_hosts(client)
-    write_zones(site.repository)
-    selector = f"app.kubernetes.io/instance={site.name},app.kubernetes.io/component=api"
-    apply = ("dev/cluster/port-forward.sh", "", site.name, selector, "make", "zones-apply")
-    token = {"TOKEN": client.headers["x-auth-token"]}
-    for line in ("Applied.", "No changes: Placement matches the file."):
-        assert line in output(site.run(*apply, f"ENGINE={engine}", env=token))
+    assert "No changes: Placement matches the file." in zones_apply()
     site.make("dev/stack/.venv/bin")
     with keystone(site) as url:
         login = {"auth": {"auth_url": url, **ADMIN, **DOMAINS}, "region_name": "RegionOne"}
@@ -218,6 +241,7 @@ def test_a_cloud_has_the_zones_of_the_file(
         check_candidates(site.repository, hosts, "production", proxy)
 
 
+@pytest.mark.usefixtures("zones_apply")
 def test_a_job_removes_nothing_without_permission(site: Site, client: httpx.Client) -> None:
     """It fails, with Placement's own user, and makes all other changes."""
     file = site.repository / "zones.yaml"
