@@ -11,9 +11,10 @@ from pathlib import Path
 def arguments() -> set[str]:
     """Return the arguments of each process that runs now."""
     found = set()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):  # the process has ended
-            found.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):  # it is no process, or has ended
+            line = (process / "cmdline").read_bytes()
+            found.add(line.replace(b"\0", b" ").decode(errors="replace"))
     return found
 
 

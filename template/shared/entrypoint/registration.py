@@ -16,8 +16,7 @@ from entrypoint.client import base_url
 from entrypoint.errors import StartError, TemporaryError
 from entrypoint.variables import ENDPOINTS, variable_of, where
 
-# Placement needs service to validate tokens. With admin as well, a token of this user can test
-# Placement, and the user can write its zones.
+# Placement itself needs only service. A policy of the operator's own may require admin.
 ROLES = ("admin", "service")
 # The cloud of the user who owns Placement's application credential.
 OWNER = "placement"
