@@ -64,9 +64,8 @@ def of_pods(objects: list[Object], resource: str = "secret") -> Keys:
             if not secret.get("optional"):
                 found.setdefault(secret.get("secretName") or secret["name"], set()).update(keys)
     for item in objects:
-        if (
-            item["kind"].lower().endswith(resource.lower())
-        ):  # also an ExternalSecret or a SealedSecret
+        # Also an ExternalSecret or a SealedSecret.
+        if item["kind"].lower().endswith(resource.lower()):
             found.pop(item["metadata"]["name"], None)
     return found
 

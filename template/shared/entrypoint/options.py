@@ -221,6 +221,13 @@ def require_auth_strategy(config: cfg.ConfigOpts) -> None:
         )
 
 
+def require_keystone(config: cfg.ConfigOpts, command: str) -> None:
+    """Refuse a command that needs Keystone, which noauth2 does not use."""
+    require_auth_strategy(config)
+    if config.api.auth_strategy != "keystone":
+        raise StartError(f"{command} needs Keystone: set {AUTH_STRATEGY} to keystone")
+
+
 def set_defaults(config: cfg.ConfigOpts, defaults: dict[str, str]) -> None:
     """Set defaults for unset database options, as variables so that every process reads them."""
     for option, value in defaults.items():

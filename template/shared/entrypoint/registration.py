@@ -47,9 +47,7 @@ class Wanted(NamedTuple):
 def register(dry_run: str = "") -> None:
     """Register Placement in Keystone as the administrator in clouds.yaml, and print each change."""
     config = options.load()
-    options.require_auth_strategy(config)
-    if config.api.auth_strategy != "keystone":
-        raise StartError("register needs Keystone: set OS_API__AUTH_STRATEGY to keystone")
+    options.require_keystone(config, "register")
     wanted = Wanted(region(config), endpoints(), user(config))
     admin = clouds.load()
     with report_refusals(admin, "use an administrator of Keystone"):

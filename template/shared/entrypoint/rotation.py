@@ -32,9 +32,7 @@ def rotate_credential(secret: str, days: str) -> None:
     """Create an application credential for DAYS, and write it to SECRET in Kubernetes."""
     lifetime = timedelta(days=whole_number("DAYS", days))
     config = options.load()
-    options.require_auth_strategy(config)
-    if config.api.auth_strategy != "keystone":
-        raise StartError("rotate-credential needs Keystone: set OS_API__AUTH_STRATEGY to keystone")
+    options.require_keystone(config, "rotate-credential")
     section = keystone.section_of_login(config)
     replaced = getattr(config[section], "application_credential_id", None)
     if config[section].auth_type != CREDENTIAL or not replaced:
